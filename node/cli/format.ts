@@ -1,0 +1,15 @@
+// Numbers as people read them.
+
+export const percent = (share: number | undefined): string => (share === undefined ? '' : `${(share * 100).toFixed(2)} %`)
+
+export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 10e6 ? 2 : 1)} MB`
+
+export const seconds = (value: number): string => `${value.toFixed(1)} s`
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const half = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2
+}
+
+export const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length

@@ -1,0 +1,96 @@
+// The command `murmur`: what can be asked of it, with examples. Each command is one file beside this one.
+import { Command } from 'commander'
+import { MurmurError } from '../../protocol/errors.ts'
+import { demo, demoFlags } from './demo.ts'
+import { flagsOf, localOptions, taskOptions } from './options.ts'
+import { joinCommand, startCommand } from './run.ts'
+import { statusCommand } from './status.ts'
+
+/** Exit codes: 0 done, 1 failed with a sentence on stderr, 2 wrong usage (commander), 130 interrupted. */
+const FAILED = 1
+
+const program = new Command('murmur')
+  .description('Train one model with others: no server, no trust in each other, data that never leaves its owner.')
+  .version('0.1.0')
+  .showHelpAfterError('(add --help for the options and examples)')
+  .configureHelp({ showGlobalOptions: true })
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx murmur demo                                   a whole network on this machine, with an attacker
+  npx murmur start mynet --data mnist --shard 1/4   found a network; prints a line to paste elsewhere
+  npx murmur join murmur1-... --data mnist --shard 2/4
+  npx murmur status mynet`,
+  )
+
+const start = program
+  .command('start')
+  .argument('<dir>', "the peer's directory: founded there if it is new, resumed if it is not")
+  .description('run a peer; in a new directory, found a network')
+  .option('--json', 'print every event as one JSON object a line')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx murmur start mynet --data mnist --shard 1/4 --min-peers 4 --target-accuracy 0.98
+  npx murmur start mynet --data ./scans --model ./cnn.onnx --name "Chest clinic"
+  npx murmur start mynet                            go on after a stop or a crash
+
+What all peers agree on (fixed when the network is founded): ${Object.keys(taskOptions.shape).length} options from --name to --test-task.
+The rest are this peer's own and are kept in DIR/murmur.yaml.`,
+  )
+  .action(startCommand)
+for (const flag of [...flagsOf(taskOptions), ...flagsOf(localOptions)]) start.addOption(flag)
+
+const join = program
+  .command('join')
+  .argument('[line]', 'the join line or multiaddr of a member; default: $MURMUR_JOIN, a value or a file that may come later')
+  .description('join a network from this machine')
+  .option('--dir <DIR>', "the peer's directory (default: murmur-<task>)")
+  .option('--yes', 'do not ask before taking part')
+  .option('--json', 'print every event as one JSON object a line')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx murmur join murmur1-... --data mnist --shard 2/4
+  npx murmur join /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW... --data ./scans --dir clinic-b
+  MURMUR_JOIN=/shared/join npx murmur join --data mnist --shard auto/8 --yes`,
+  )
+  .action(joinCommand)
+for (const flag of flagsOf(localOptions)) join.addOption(flag)
+
+program
+  .command('status')
+  .argument('<dir>', "a running peer's directory")
+  .description('what a running peer does now')
+  .option('--json', 'print one JSON object')
+  .addHelpText('after', '\nExample:\n  npx murmur status mynet')
+  .action(statusCommand)
+
+const demoCommand = program
+  .command('demo')
+  .description('run a whole network on this machine: honest peers and an attacker, with and without defence')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npm start                                         the same as npx murmur demo
+  npx murmur demo --attackers 2 --peers 8 --attack gaussian:0.5
+  npx murmur demo --rule "trimmed-mean" --alpha 0.1 --json`,
+  )
+  .action(demo)
+for (const flag of demoFlags()) demoCommand.addOption(flag)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  if (error instanceof MurmurError) {
+    process.stderr.write(`murmur: ${error.message}${error.code === 'internal' ? ` (${String(error.cause)})` : ''}\n`)
+  } else {
+    process.stderr.write(`murmur: unexpected failure, a defect in Murmuration: ${error instanceof Error ? error.message : String(error)}\n`)
+    if (process.env.MURMUR_DEBUG) console.error(error)
+  }
+  process.exitCode = FAILED
+}

@@ -1,0 +1,171 @@
+// `murmur start` and `murmur join`: run one peer until it is told to stop.
+
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
+import { layoutSize } from '../../protocol/layout.ts'
+import { promise } from '../../protocol/sampling.ts'
+import type { Task } from '../../protocol/task.ts'
+import type { PeerEvent } from '../events.ts'
+import { readConfig, readTask, writeConfig } from '../peer/directory.ts'
+import { type JoinTarget, parseJoinTarget } from '../peer/fetch-task.ts'
+import { type LaunchOptions, launch, type Running } from '../peer/launch.ts'
+import { type LocalOptions, localOptions, parseOptions, pick, taskOptions } from './options.ts'
+import { createPrinter } from './printer.ts'
+
+type Given = Record<string, unknown> & { json?: boolean; yes?: boolean; dir?: string }
+
+/** Between two looks for the file that MURMUR_JOIN names, and between two lines that say so. */
+const LOOK_MILLIS = 250
+const SAY_MILLIS = 4000
+
+export async function startCommand(dir: string, given: Given): Promise<void> {
+  const isNew = (await readTask(dir)) === undefined
+  const agreed = pick(taskOptions, given)
+  if (!isNew && Object.keys(agreed).length > 0) {
+    throw new MurmurError(
+      'bad-argument',
+      `${resolve(dir)} already belongs to a network, whose ${Object.keys(agreed)[0]} cannot change; found another in a new directory.`,
+    )
+  }
+  await runPeer(dir, given, isNew ? { found: parseOptions(taskOptions, agreed) } : {})
+}
+
+export async function joinCommand(line: string | undefined, given: Given): Promise<void> {
+  const stopping = interruptible()
+  const target = parseJoinTarget(line ?? (await lineFromEnvironment(stopping.signal)), (bytes) =>
+    createHash('sha256').update(bytes).digest(),
+  )
+  stopping.done()
+  const dir =
+    given.dir ?? `murmur-${target.task?.slice(0, 8) ?? createHash('sha256').update(target.addresses.join()).digest('hex').slice(0, 8)}`
+  await runPeer(dir, given, { join: target })
+}
+
+/** MURMUR_JOIN: the line itself, or the path of a file that may still be written. */
+async function lineFromEnvironment(signal: AbortSignal): Promise<string> {
+  const value = process.env.MURMUR_JOIN
+  if (value === undefined || value === '') {
+    throw new MurmurError(
+      'bad-join-line',
+      'No join line is given: paste the one that `murmur start` printed, or set MURMUR_JOIN to it or to a file that holds it.',
+    )
+  }
+  if (value.startsWith('murmur1-') || /^\/(ip4|ip6|dns|dns4|dns6|dnsaddr)\//.test(value)) return value
+  let said = -SAY_MILLIS
+  while (!signal.aborted) {
+    const text = existsSync(value) ? (await readFile(value, 'utf8')).trim() : ''
+    if (text !== '') return text
+    if (performance.now() - said >= SAY_MILLIS) {
+      process.stderr.write(`Waiting for the join line in ${value} (from MURMUR_JOIN) ...\n`)
+      said = performance.now()
+    }
+    await new Promise((done) => setTimeout(done, LOOK_MILLIS))
+  }
+  throw new MurmurError('cancelled', 'Stopped before a join line came.')
+}
+
+/** Settings: flags before murmur.yaml before defaults; a new directory keeps what was given, so that it resumes with no flags. */
+async function settings(dir: string, given: Given): Promise<{ local: LocalOptions; kept: Record<string, unknown> }> {
+  const config = await readConfig(dir)
+  parseOptions(localOptions, config.values, config.file)
+  const flags = pick(localOptions, given)
+  parseOptions(localOptions, flags)
+  const kept = { ...config.values, ...flags }
+  return { local: parseOptions(localOptions, kept), kept }
+}
+
+async function runPeer(dir: string, given: Given, how: { found?: LaunchOptions['found']; join?: JoinTarget }): Promise<void> {
+  const { local, kept } = await settings(dir, given)
+  const printer = createPrinter({ json: given.json === true, dir })
+  const stopping = interruptible()
+  let running: Running | undefined
+  try {
+    running = await launch({
+      dir,
+      local,
+      ...how,
+      onEvent: printer.event,
+      onProgress: printer.progress,
+      confirm: async (task) => confirmJoin(task, given, printer.progress),
+      signal: stopping.signal,
+    })
+    await keepSettings(dir, kept, running, how.join)
+    const { peer } = running
+    const end = stopping.promise.then(() => 'interrupted' as const)
+    const finished = peer.finished.then(() => 'finished' as const)
+    const how_ = await Promise.race([end, finished])
+    if (how_ === 'finished' && !local.exitWhenFinished) {
+      printer.progress('Finished; still serving others. Ctrl-C to leave.')
+      await end
+    }
+  } catch (error) {
+    if (stopping.signal.aborted && !isMurmurError(error, 'internal')) return
+    throw error
+  } finally {
+    const round = running?.peer.status().round ?? 0
+    await running?.stop()
+    printer.event({ type: 'stopped', round, resume: `npx murmur start ${dir}` } satisfies PeerEvent)
+    stopping.done()
+  }
+}
+
+/** What a restart needs: the flags given, where to find the others, and the port, so that addresses that others know stay true. */
+async function keepSettings(dir: string, kept: Record<string, unknown>, running: Running, target: JoinTarget | undefined): Promise<void> {
+  const { joinFile: _, misbehave: __, probe: ___, ...values } = kept
+  const port = /\/tcp\/(\d+)/.exec(running.peer.status().addresses[0] ?? '')?.[1]
+  const listen = [values.listen ?? ['/ip4/0.0.0.0/tcp/0']].flat().join(',')
+  values.listen = port === undefined ? listen : listen.replace(/\/tcp\/0(?=$|,|\/)/, `/tcp/${port}`)
+  const known = [values.bootstrap ?? [], target?.addresses ?? []].flat()
+  if (known.length > 0) values.bootstrap = [...new Set(known)]
+  if (typeof values.data === 'string' && existsSync(values.data)) values.data = resolve(values.data)
+  await writeConfig(running.dir, values)
+}
+
+/** Says what will run and what leaves this machine, and asks where a person is there to answer. */
+async function confirmJoin(task: Task, given: Given, say: (text: string) => void): Promise<boolean> {
+  const { manifest, layout } = task
+  const { members } = { members: manifest.pace.minPeers }
+  say(
+    `Network "${manifest.name}" (${task.hex.slice(0, 16)}…), founded by …${task.founder.slice(-8)}${manifest.testTask ? ', a test network where peers may misbehave' : ''}.`,
+  )
+  say(
+    `  It runs here: ${manifest.model.name}, ${layoutSize(layout).toLocaleString('en')} parameters, up to ${manifest.work.steps} steps of ${manifest.work.batchSize} samples a round, ${manifest.stop.rounds ?? 'unlimited'} rounds.`,
+  )
+  say(`  It averages with: ${manifest.rule}. ${promise(members, manifest.byzantineShare).sentence}`)
+  say(
+    '  It sends to every member: your model after local training' +
+      (manifest.stop.targetAccuracy === undefined ? '' : ' and its validation accuracy') +
+      '. Your data stays here.',
+  )
+  say('  Admission is open: anyone who has the join line may take part, so no promise holds against someone who joins many times.')
+  if (given.yes || !process.stdin.isTTY || !process.stdout.isTTY) return true
+  const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  const answer = await terminal.question('Take part? [Y/n] ')
+  terminal.close()
+  return !/^n/i.test(answer.trim())
+}
+
+/** A signal that Ctrl-C and SIGTERM abort; a second one ends the process at once. */
+function interruptible(): { signal: AbortSignal; promise: Promise<void>; done(): void } {
+  const controller = new AbortController()
+  const { promise: aborted, resolve: onAborted } = Promise.withResolvers<void>()
+  const interrupt = () => {
+    controller.abort()
+    onAborted()
+  }
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt)
+  // Keeps the process alive while only unreferenced timers and sockets are left.
+  const alive = setInterval(() => {}, 1 << 30)
+  return {
+    signal: controller.signal,
+    promise: aborted,
+    done() {
+      clearInterval(alive)
+      for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(name, interrupt)
+    },
+  }
+}

@@ -1,0 +1,50 @@
+// The one union of everything a peer tells: the terminal table, --json lines, the audit trail, metrics and library users all read this.
+
+import type { ErrorCode } from '../protocol/errors.ts'
+import type { PeerId } from '../protocol/identity.ts'
+import type { RejectionCode } from '../protocol/rejections.ts'
+
+export type Phase = 'starting' | 'waiting' | 'training' | 'gathering' | 'aggregating' | 'finished' | 'stopped'
+
+export type PeerEvent =
+  | {
+      type: 'ready'
+      peer: PeerId
+      task: string
+      name: string
+      addresses: string[]
+      joinLine: string
+      dir: string
+      round: number
+      resumed: boolean
+    }
+  /** What the peer is doing now. `waitingFor` says for what or whom, `untilSeconds` how long at most. */
+  | { type: 'phase'; round: number; phase: Phase; waitingFor?: string; untilSeconds?: number }
+  | { type: 'peers'; connected: number; members: number }
+  | { type: 'trained'; round: number; steps: number; samples: number; loss: number; seconds: number }
+  | { type: 'published'; round: number; bytes: number; recipients: number; republished: boolean }
+  | { type: 'received'; round: number; author: PeerId; bytes: number }
+  /** A message, record or payload that was not taken, and why. */
+  | { type: 'rejected'; code: RejectionCode; author?: PeerId; from?: PeerId; round?: number }
+  | {
+      type: 'aggregated'
+      round: number
+      rule: string
+      f: number
+      /** What the rule did with each input, the own one included. */
+      inputs: { author: PeerId; round: number; weight: number; distance: number; kept: boolean; why: string }[]
+      /** Used; had less than half of an equal share; did not pass the gate. */
+      accepted: number
+      trimmed: number
+      rejected: number
+      influence?: number
+      seconds: number
+    }
+  | { type: 'jumped'; from: number; to: number }
+  | { type: 'evaluated'; round: number; split: 'validation' | 'test'; samples: number; loss: number; accuracy: number }
+  | { type: 'equivocation'; author: PeerId; round: number }
+  | { type: 'traffic'; received: number; sent: number }
+  | { type: 'health'; rssBytes: number; eventLoopP99Millis: number }
+  | { type: 'warning'; code: ErrorCode; message: string }
+  | { type: 'finished'; round: number; reason: string; accuracy?: number; model?: string }
+  | { type: 'stopped'; round: number; resume: string }

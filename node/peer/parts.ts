@@ -1,0 +1,35 @@
+// What a peer is made of: the ports, and the task it works on.
+import type { Verify } from '../../protocol/envelope.ts'
+import type { PeerId } from '../../protocol/identity.ts'
+import type { Hash } from '../../protocol/payload.ts'
+import type { Task } from '../../protocol/task.ts'
+import type { Aggregator, Clock, Network, PayloadExchange, Random, Signer, Store, Trainer } from '../ports.ts'
+
+/** Turns the honest update of a round into what a misbehaving peer announces. */
+export type Forge = (honest: { start: Float32Array; trained: Float32Array; round: number }) => Float32Array
+
+export interface PeerParts {
+  task: Task
+  /** The task's initial weights: the whole flat vector. */
+  initial: Float32Array
+  network: Network
+  exchange: PayloadExchange
+  trainer: Trainer
+  aggregator: Aggregator
+  store: Store
+  clock: Clock
+  random: Random
+  signer: Signer
+  verify: Verify
+  hash: Hash
+  /** Memory and event-loop delay of this process, for those who watch. */
+  health?: () => { rssBytes: number; eventLoopP99Millis: number }
+  /** Runs once the peer has finished: exports the model; returns its path. */
+  onFinish?: (params: Float32Array) => Promise<string>
+  /** Reads the test set, once, when the peer has finished. */
+  testAtEnd?: boolean
+  /** Test tasks only: announce this instead of the honest update. */
+  forge?: Forge
+  /** Test tasks only: measure what these peers moved. */
+  probe?: readonly PeerId[]
+}

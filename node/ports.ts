@@ -1,0 +1,217 @@
+// The ports of a peer: what the round loop needs from the world, and nothing about how it is done.
+// libp2p and onnxruntime implement them for real peers; the lab's bus and virtual clock implement them for many in one process.
+
+import type { InputAudit } from '../protocol/aggregation/types.ts'
+import type { PeerId } from '../protocol/identity.ts'
+import type { PayloadRef } from '../protocol/payload.ts'
+import type { PeerEvent } from './events.ts'
+
+export interface Clock {
+  /** Monotonic milliseconds. */
+  now(): number
+  /** Milliseconds since 1970, for people to read; never for deadlines. */
+  wall(): number
+  /** Calls `fn` once after `millis`; returns a function that cancels it. Does not keep the process alive. */
+  after(millis: number, fn: () => void): () => void
+}
+
+export interface Random {
+  bytes(count: number): Uint8Array
+}
+
+/** The author's key: signs with Ed25519. */
+export interface Signer {
+  readonly peerId: PeerId
+  /** libp2p protobuf-encoded public key (36 bytes for Ed25519). */
+  readonly publicKey: Uint8Array
+  sign(message: Uint8Array): Uint8Array
+}
+
+/** What a validator tells gossip to do with a message: forward, drop, or drop and hold its forwarder to account. */
+export type Verdict = 'accept' | 'ignore' | 'reject'
+
+export interface NetworkEvents {
+  /** A connected peer joined our topic: it speaks our protocol and works on our task. */
+  onPeer?: (peer: PeerId) => void
+  onPeerGone?: (peer: PeerId) => void
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal
+  /** Milliseconds; default LIMITS.requestMillis. */
+  timeout?: number
+}
+
+/** Publish, subscribe, request, serve. Implemented by the libp2p host and by the lab's bus; one conformance suite for both. */
+export interface Network {
+  readonly self: PeerId
+  /** Complete multiaddrs another machine can dial, most reachable first; empty where there is none. */
+  addresses(): string[]
+  /** Connected peers subscribed to the topic. */
+  peers(): PeerId[]
+  /**
+   * Joins the task's topic. `validate` sees every message once, before it is forwarded; messages above LIMITS.gossipBytes never reach it.
+   * `messageId` is what duplicates are told by.
+   */
+  subscribe(
+    topic: string,
+    handlers: {
+      validate(message: Uint8Array, from: PeerId): Promise<Verdict> | Verdict
+      messageId(message: Uint8Array): Uint8Array
+    } & NetworkEvents,
+  ): Promise<void>
+  /** Sends to the topic's subscribers; returns how many direct recipients there were (0 is not an error). @throws limit-exceeded */
+  publish(topic: string, message: Uint8Array): Promise<number>
+  /** One request, one response, both bounded by LIMITS. @throws peer-unreachable, peer-refused, limit-exceeded, cancelled */
+  request(peer: PeerId, protocol: string, body: Uint8Array, options?: RequestOptions): Promise<Uint8Array>
+  /** Answers requests; a MurmurError thrown by the handler reaches the asker as `peer-refused` with its message. */
+  serve(protocol: string, handler: (body: Uint8Array, from: PeerId) => Promise<Uint8Array>): void
+  /** Keeps trying to be connected to a multiaddr, with jittered backoff; resolves with the peer's id when first connected. `onRetry` tells of each failure. */
+  connect(
+    address: string,
+    options?: { signal?: AbortSignal; onRetry?: (attempt: number, waitMillis: number, why: string) => void },
+  ): Promise<PeerId>
+  /** Bytes on the wire since start, all protocols, as counted below encryption's framing. */
+  traffic(): { received: number; sent: number }
+  start(): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface TrainRequest {
+  /** The whole flat vector (shared || stats || personal); not modified. */
+  params: Float32Array
+  /** Optimizer state as the last call returned it; empty for a fresh start. */
+  optimizer: Float32Array
+  /** Most steps to run; at least one is. */
+  steps: number
+  /** Stop after this many milliseconds even if steps remain. */
+  millis?: number
+  /** Seeds the order of batches: same seed, params and data give the same bits at one thread. */
+  seed: number
+  /** Optimizer steps made by this peer before, for schedules. */
+  stepsBefore: number
+  signal?: AbortSignal
+}
+
+export interface TrainResult {
+  params: Float32Array
+  optimizer: Float32Array
+  steps: number
+  samples: number
+  /** Mean training loss over the steps. */
+  loss: number
+  /** Loss at each step, length `steps`. */
+  losses: Float32Array
+  millis: number
+}
+
+export interface Evaluation {
+  samples: number
+  /** Mean loss. */
+  loss: number
+  /** Share of samples whose highest score is the label, 0..1. */
+  accuracy: number
+}
+
+export interface EvaluateRequest {
+  params: Float32Array
+  split: 'validation' | 'test'
+  /** Evaluate on at most this many samples, taken at a regular stride. */
+  samples?: number
+  signal?: AbortSignal
+}
+
+/** Runs the task's model on this peer's data, off the main thread. */
+export interface Trainer {
+  /** Floats in the flat vector. */
+  readonly size: number
+  readonly trainSamples: number
+  readonly validationSamples: number
+  /** @throws training-diverged (with the step; the caller's params are untouched), cancelled, worker-failed */
+  train(request: TrainRequest): Promise<TrainResult>
+  evaluate(request: EvaluateRequest): Promise<Evaluation>
+  /** Finishes the run in hand and ends the worker; never aborts the process. */
+  stop(): Promise<void>
+}
+
+/** One vector of a round, still encoded. */
+export interface EncodedInput {
+  author: PeerId
+  payload: Uint8Array
+}
+
+export interface AggregateRequest {
+  rule: string
+  f: number
+  codec: string
+  /** Floats of the exchanged prefix, and of its shared part (distances see only these). */
+  length: number
+  shared: number
+  maxAbs: number
+  /** The own decoded vector, `length` floats. */
+  own: Float32Array
+  inputs: readonly EncodedInput[]
+  /** Measure what these authors moved (test tasks): the rule is run again without them. */
+  probe?: { authors: readonly PeerId[]; start: Float32Array }
+}
+
+export interface AggregateOutcome {
+  output: Float32Array
+  own: InputAudit
+  /** One for each input, in order; `rejected` names the gate's code where it did not reach the rule. */
+  inputs: ({ author: PeerId } & ({ audit: InputAudit } | { rejected: 'wrong-length' | 'not-finite' | 'out-of-bounds' }))[]
+  /** |aggregate with - without the probed authors| / |mean of the others - start of the round|. */
+  influence?: number
+  millis: number
+}
+
+/** Decodes, gates and aggregates one round's payloads, off the main thread. */
+export interface Aggregator {
+  /** Checks one payload as it arrives; undefined where it is good. */
+  check(
+    payload: Uint8Array,
+    request: Pick<AggregateRequest, 'codec' | 'length' | 'maxAbs'>,
+  ): Promise<'wrong-length' | 'not-finite' | 'out-of-bounds' | undefined>
+  /** @throws too-few-inputs where the gate left fewer than the rule needs. */
+  aggregate(request: AggregateRequest): Promise<AggregateOutcome>
+  stop(): Promise<void>
+}
+
+export interface Checkpoint {
+  round: number
+  /** trained: `params` is the vector announced for `round`; aggregated: `params` is the result of `round`. */
+  stage: 'trained' | 'aggregated'
+  /** Optimizer steps made so far. */
+  steps: number
+  params: Float32Array
+  optimizer: Float32Array
+}
+
+/** Everything of a peer that survives `kill -9`. Writes are durable (fsynced) when their promise resolves. */
+export interface Store {
+  /** Encoded payloads by the hex of their root hash. */
+  putObject(root: string, bytes: Uint8Array): Promise<void>
+  getObject(root: string): Promise<Uint8Array | undefined>
+  /** Removes objects that are not in `keep`. */
+  pruneObjects(keep: ReadonlySet<string>): Promise<void>
+  /** The newest own signed record: what is republished, byte for byte, after a crash. */
+  saveAnnouncement(envelope: Uint8Array): Promise<void>
+  loadAnnouncement(): Promise<Uint8Array | undefined>
+  saveCheckpoint(checkpoint: Checkpoint): Promise<void>
+  loadCheckpoint(): Promise<Checkpoint | undefined>
+  /** Others' newest signed records and evidence, so that a restart knows what it knew. */
+  saveRecord(key: string, envelope: Uint8Array): void
+  loadRecords(): Uint8Array[]
+  /** Appends to the audit trail; never throws for a full disk, but says so once through `onWarning`. */
+  append(event: PeerEvent, wallMillis: number): void
+  close(): Promise<void>
+}
+
+export interface PayloadExchange {
+  /** Holds the payload of `ref` in the store, pulling it from any of `sources` (tried in turn) where it is not there yet. */
+  pull(
+    ref: PayloadRef,
+    sources: () => PeerId[],
+    options?: { signal?: AbortSignal; onProgress?: (bytes: number) => void },
+  ): Promise<Uint8Array>
+}

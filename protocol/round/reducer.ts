@@ -1,0 +1,223 @@
+// The round state machine: (state, event) -> (state, effects), pure. It decides; the peer's loop carries out.
+// Rounds have no barrier: a peer trains, announces, gathers, aggregates what it has once that is enough, and moves on.
+import type { PeerId } from '../identity.ts'
+import { sameUpdate, type Update } from '../update.ts'
+import { ARRIVALS_KEPT, gatherMillis } from './deadline.ts'
+import { admit, reached, withMember } from './members.ts'
+import type { RoundConfig, RoundEffect, RoundEvent, RoundState, Step } from './state.ts'
+import { awaited, furthest, futureIsBounded, honestRound, inputsOf, neededInputs, roster, targetMet } from './view.ts'
+
+/** Rounds behind the honest members at which a peer jumps: one round behind is ordinary lag. */
+const JUMP_LAG = 2
+/** Rounds running in which the target must be met: once may be luck. */
+const TARGET_ROUNDS = 2
+/** How often a round that lacks inputs asks again for payloads that could not be had. */
+const RETRY_MILLIS = 5000
+
+type Of<T extends RoundEvent['type']> = Extract<RoundEvent, { type: T }>
+
+export function initialState(): RoundState {
+  return {
+    phase: 'waiting',
+    round: 0,
+    members: new Map(),
+    shutOut: new Set(),
+    attempted: [],
+    f: 0,
+    announcedAt: 0,
+    deadline: 0,
+    arrivals: [],
+    targetRounds: 0,
+    startedAt: 0,
+  }
+}
+
+export function reduce(state: RoundState, event: RoundEvent, config: RoundConfig): Step {
+  const inHand = 'round' in event && event.round === state.round
+  switch (event.type) {
+    case 'start':
+      return start({ ...state, startedAt: event.now }, event, config)
+    case 'peer':
+      return proceed(admit(state, event.peer, event.now, config), config, event.now)
+    case 'peer-gone':
+      return proceed(withMember(state, event.peer, { present: false }), config, event.now)
+    case 'record':
+      return takeRecord(state, event, config)
+    case 'evidence':
+      return shutOut(state, event.updates)
+    case 'trained': {
+      if (state.phase !== 'training' || !inHand) return same(state)
+      return gather(state, config, event.now, [{ type: 'publish', round: state.round }])
+    }
+    case 'payload':
+      return takePayload(state, event, config)
+    case 'aggregated':
+      return state.phase === 'aggregating' && inHand ? endRound(state, event, config) : same(state)
+    case 'aggregate-failed':
+      return state.phase === 'aggregating' && inHand ? regather(state, event, config) : same(state)
+    case 'wake':
+      return wake(state, event.now, config)
+  }
+}
+
+const same = (state: RoundState): Step => ({ state, effects: [] })
+
+/** Adds effects that come before those of `step`. */
+const after = (effects: readonly RoundEffect[], step: Step): Step => ({ ...step, effects: [...effects, ...step.effects] })
+
+function start(state: RoundState, { now, resume }: Of<'start'>, config: RoundConfig): Step {
+  if (resume === undefined) return proceed(state, config, now)
+  const resumed = { ...state, round: resume.round }
+  if (resume.stage === 'trained') return gather(draw(resumed, config, now), config, now, [{ type: 'publish', round: resume.round }])
+  if (resume.stage === 'final') return { state: { ...resumed, phase: 'finished' }, effects: [{ type: 'publish', round: resume.round }] }
+  return next(resumed, config, now)
+}
+
+/** Whatever the state allows now: pull, start, jump ahead, or aggregate. Every event that may unblock something ends here. */
+function proceed(state: RoundState, config: RoundConfig, now: number): Step {
+  if (state.phase === 'finished' || state.phase === 'aggregating') return same(state)
+  const ahead = honestRound(state, config)
+  if (ahead >= state.round + JUMP_LAG) return jump(state, ahead, config, now)
+  if (state.phase === 'waiting') {
+    const present = [...state.members.values()].filter((member) => member.present).length + 1
+    return present >= config.minPeers ? begin(state, config, now) : same(state)
+  }
+  const pulled = pullKnown(state)
+  return pulled.state.phase === 'gathering' ? after(pulled.effects, tryAggregate(pulled.state, config, now)) : pulled
+}
+
+/** Goes on to the next round: draws whom to pull from, then trains. */
+function begin(state: RoundState, config: RoundConfig, now: number): Step {
+  const round = state.round + 1
+  const drawn = draw({ ...reached(state, round), phase: 'training' }, config, now)
+  return after([{ type: 'train', round }], pullKnown(drawn))
+}
+
+/** Moves to `ahead` with the own model as it is; it is aggregated with the others' of that round, so what both learned is kept. */
+function jump(state: RoundState, ahead: number, config: RoundConfig, now: number): Step {
+  const effects: RoundEffect[] = state.phase === 'training' ? [{ type: 'cancel-training' }] : []
+  const drawn = draw({ ...reached(state, ahead), targetRounds: 0 }, config, now)
+  return gather(drawn, config, now, [...effects, { type: 'jumped', from: state.round, to: ahead }])
+}
+
+/** Draws this round's sample and the attackers to withstand in it, from those attempted, never from those that answer. */
+function draw(state: RoundState, config: RoundConfig, now: number): RoundState {
+  const ids = roster(state, config, now)
+  const attempted = ids.length <= config.fullView ? ids : config.sampleOrder(ids, state.round).slice(0, config.fullView)
+  return { ...state, attempted, f: config.faults(ids.length + 1, attempted.length) }
+}
+
+/** Starts to gather: sets the deadline, pulls what is known already, and aggregates at once where all is there. */
+function gather(state: RoundState, config: RoundConfig, now: number, effects: RoundEffect[]): Step {
+  const deadline = now + gatherMillis(state.arrivals, config.gatherMinMillis, config.gatherMaxMillis)
+  const gathering: RoundState = { ...state, phase: 'gathering', announcedAt: now, deadline }
+  return after([...effects, { type: 'wake', at: deadline }], proceed(gathering, config, now))
+}
+
+/** Asks for every payload that this round may use and that has not been asked for. */
+function pullKnown(state: RoundState): Step {
+  const effects: RoundEffect[] = []
+  let pulled = state
+  for (const id of state.attempted) {
+    const member = state.members.get(id)
+    if (member?.latest === undefined || member.pull !== 'none' || state.shutOut.has(id)) continue
+    if (member.ready !== undefined && member.ready.round >= member.latest.round) continue
+    effects.push({ type: 'pull', update: member.latest })
+    pulled = withMember(pulled, id, { pull: 'pulling' })
+  }
+  return { state: pulled, effects }
+}
+
+function tryAggregate(state: RoundState, config: RoundConfig, now: number): Step {
+  if (now < state.deadline && awaited(state).length > 0) return same(state)
+  const inputs = inputsOf(state, config)
+  // Too few: the update stays on offer and the round waits; the rule is never weakened.
+  if (inputs.length + 1 < neededInputs(state, config)) return same(state)
+  return { state: { ...state, phase: 'aggregating' }, effects: [{ type: 'aggregate', round: state.round, f: state.f, inputs }] }
+}
+
+function wake(state: RoundState, now: number, config: RoundConfig): Step {
+  const step = proceed(state, config, now)
+  if (step.state.phase !== 'gathering' || now < step.state.deadline) return step
+  let retrying = step.state
+  for (const [id, member] of retrying.members) if (member.pull === 'failed') retrying = withMember(retrying, id, { pull: 'none' })
+  const pulled = pullKnown(retrying)
+  return { state: pulled.state, effects: [...step.effects, ...pulled.effects, { type: 'wake', at: now + RETRY_MILLIS }] }
+}
+
+/** Takes a checked record into the view, or says why not. An author's rounds strictly increase. */
+function takeRecord(state: RoundState, { update, now }: Of<'record'>, config: RoundConfig): Step {
+  const { author, round } = update
+  const rejected = (code: NonNullable<Step['rejected']>): Step => ({ state, effects: [], rejected: code })
+  if (author === config.self) return rejected('own')
+  if (state.shutOut.has(author)) return rejected('shut-out')
+  const known = state.members.get(author)
+  const held = [known?.latest, known?.future, known?.ready].find((other) => other?.round === round)
+  if (held !== undefined)
+    return sameUpdate(held, update) ? rejected('duplicate') : { ...shutOut(state, [held, update]), rejected: 'shut-out' }
+  if (known !== undefined && round < furthest(known)) return rejected('stale-round')
+  if (round < state.round - config.staleness && !update.final)
+    return { ...rejected('stale-round'), state: admit(state, author, now, config) }
+  if (futureIsBounded(state, config) && round > Math.max(state.round, honestRound(state, config)) + config.futureRounds) {
+    return rejected('future-round')
+  }
+  const admitted = admit(state, author, now, config)
+  if (!admitted.members.has(author)) return rejected('not-a-member')
+  const taken = withMember(admitted, author, round <= state.round ? { latest: update, pull: 'none' } : { future: update })
+  return proceed(taken, config, now)
+}
+
+function takePayload(state: RoundState, { update, ok, now }: Of<'payload'>, config: RoundConfig): Step {
+  const member = state.members.get(update.author)
+  if (member === undefined) return same(state)
+  const current = member.latest !== undefined && sameUpdate(member.latest, update)
+  let next = state
+  if (ok && (member.ready?.round ?? 0) < update.round) next = withMember(next, update.author, { ready: update })
+  if (current) next = withMember(next, update.author, { pull: ok ? 'none' : 'failed' })
+  if (ok && update.round === state.round && (state.phase === 'training' || state.phase === 'gathering')) {
+    const late = state.phase === 'gathering' ? now - state.announcedAt : 0
+    next = { ...next, arrivals: [...state.arrivals, late].slice(-ARRIVALS_KEPT) }
+  }
+  return proceed(next, config, now)
+}
+
+/** Two different records of one round are proof: nothing by their author counts any more. Being an outlier never is. */
+function shutOut(state: RoundState, [first, second]: readonly [Update, Update]): Step {
+  if (state.shutOut.has(first.author)) return same(state)
+  return {
+    state: { ...state, shutOut: new Set([...state.shutOut, first.author]) },
+    effects: [{ type: 'equivocation', first, second }],
+  }
+}
+
+/** Some payloads failed the gate after all: their authors' vectors are gone and the round goes on without them. */
+function regather(state: RoundState, event: Of<'aggregate-failed'>, config: RoundConfig): Step {
+  let next: RoundState = { ...state, phase: 'gathering' }
+  for (const author of event.authors) next = withMember(next, author, { ready: undefined, pull: 'failed' })
+  return proceed(next, config, event.now)
+}
+
+function endRound(state: RoundState, event: Of<'aggregated'>, config: RoundConfig): Step {
+  const { stop } = config
+  const targetRounds = targetMet(state, config, event) ? state.targetRounds + 1 : 0
+  const ended = { ...state, targetRounds }
+  if (targetRounds >= TARGET_ROUNDS)
+    return finish(ended, `the target accuracy of ${stop.targetAccuracy} was held for ${TARGET_ROUNDS} rounds`)
+  if (stop.millis !== undefined && event.now - state.startedAt >= stop.millis) {
+    return finish(ended, `the time limit of ${stop.millis / 1000} s was reached`)
+  }
+  return next(ended, config, event.now)
+}
+
+/** The next round, or the end where the round limit is reached. */
+function next(state: RoundState, config: RoundConfig, now: number): Step {
+  const { rounds } = config.stop
+  if (rounds !== undefined && state.round >= rounds) return finish(state, `the round limit of ${rounds} was reached`)
+  // The network may have gone on meanwhile: a jump is better than a round that nobody else is in.
+  const ahead = honestRound(state, config)
+  return ahead >= state.round + JUMP_LAG ? jump(state, ahead, config, now) : begin(state, config, now)
+}
+
+function finish(state: RoundState, reason: string): Step {
+  return { state: { ...state, phase: 'finished', finishReason: reason }, effects: [{ type: 'finish', round: state.round, reason }] }
+}

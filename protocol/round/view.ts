@@ -1,0 +1,88 @@
+// What follows from a round's state: who counts, who is waited for, which vectors are at hand, where the honest members are.
+import { type PeerId, shortId } from '../identity.ts'
+import type { Update } from '../update.ts'
+import type { Member, RoundConfig, RoundState } from './state.ts'
+
+/** Members other than oneself that are not shut out and were seen lately. */
+export function roster(state: RoundState, config: RoundConfig, now: number): PeerId[] {
+  const ids: PeerId[] = []
+  for (const [id, member] of state.members) {
+    if (!state.shutOut.has(id) && now - member.seen <= config.absentAfterMillis) ids.push(id)
+  }
+  return ids
+}
+
+export const furthest = (member: Member): number => Math.max(member.latest?.round ?? 0, member.future?.round ?? 0)
+
+/**
+ * J, the (f+1)-th highest latest round among distinct members: at least one honest member has reached it.
+ * 0 where too few have announced anything.
+ */
+export function honestRound(state: RoundState, config: RoundConfig): number {
+  const rounds: number[] = []
+  for (const [id, member] of state.members) {
+    if (!state.shutOut.has(id) && furthest(member) > 0) rounds.push(furthest(member))
+  }
+  rounds.sort((a, b) => b - a)
+  return rounds[config.byzantine(state.members.size + 1)] ?? 0
+}
+
+/** True where enough members have announced for `honestRound` to bound the future. */
+export const futureIsBounded = (state: RoundState, config: RoundConfig): boolean =>
+  [...state.members.values()].filter((member) => furthest(member) > 0).length > 2 * config.byzantine(state.members.size + 1)
+
+/** True where a record counts in `round`: announced in [round - tau, round], or final. */
+const counts = (update: Update | undefined, round: number, staleness: number): update is Update =>
+  update !== undefined && update.round <= round && (update.final || update.round >= round - staleness)
+
+/** The vectors at hand, own not included: each attempted author's newest one that counts. */
+export function inputsOf(state: RoundState, config: RoundConfig): Update[] {
+  return state.attempted.flatMap((id) => {
+    const ready = state.shutOut.has(id) ? undefined : state.members.get(id)?.ready
+    return counts(ready, state.round, config.staleness) ? [ready] : []
+  })
+}
+
+/** Attempted members whose vector of this very round may still come. */
+export function awaited(state: RoundState): PeerId[] {
+  return state.attempted.filter((id) => {
+    const member = state.members.get(id)
+    if (member === undefined || state.shutOut.has(id)) return false
+    if (member.ready && (member.ready.final || member.ready.round === state.round)) return false
+    if (member.latest?.round === state.round || member.latest?.final) return member.pull !== 'failed'
+    // Gone, or past this round already: nothing of this round will come.
+    return member.present && member.future === undefined
+  })
+}
+
+/** Vectors needed to aggregate, own included: never fewer than the rule needs, nor the own one alone where others are expected. */
+export const neededInputs = (state: RoundState, config: RoundConfig): number =>
+  Math.max(config.minInputs(state.f), config.minPeers > 1 ? 2 : 1)
+
+/** What the peer waits for, in words; undefined where it is at work. */
+export function waitingFor(state: RoundState, config: RoundConfig, now: number): { what: string; untilMillis?: number } | undefined {
+  if (state.phase === 'waiting') {
+    const here = [...state.members.values()].filter((member) => member.present).length + 1
+    return { what: `${Math.max(0, config.minPeers - here)} more of ${config.minPeers} peers to start` }
+  }
+  if (state.phase !== 'gathering') return undefined
+  const have = inputsOf(state, config).length + 1
+  const needed = neededInputs(state, config)
+  const missing = awaited(state)
+  const names = `${missing.slice(0, 3).map(shortId).join(', ')}${missing.length > 3 ? ` and ${missing.length - 3} more` : ''}`
+  if (now < state.deadline && missing.length > 0) return { what: `updates of ${names}`, untilMillis: state.deadline - now }
+  return { what: `${Math.max(0, needed - have)} more of ${needed} updates needed to be safe` }
+}
+
+/** True where the own accuracy and the median of at least 2f+1 members' latest ones, own included, reach the target. */
+export function targetMet(state: RoundState, config: RoundConfig, own: { accuracy?: number; now: number }): boolean {
+  const target = config.stop.targetAccuracy
+  if (target === undefined || own.accuracy === undefined || own.accuracy < target) return false
+  const told = roster(state, config, own.now).flatMap((id) => {
+    const member = state.members.get(id)
+    return (member?.future ?? member?.latest)?.accuracy ?? []
+  })
+  const sorted = [...told, own.accuracy].sort((a, b) => a - b)
+  const enough = 2 * config.byzantine(state.members.size + 1) + 1
+  return sorted.length >= enough && sorted[(sorted.length - 1) >> 1]! >= target
+}
