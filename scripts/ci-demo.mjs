@@ -2,7 +2,11 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 
-const { stdout, status } = spawnSync('npm', ['start', '--', '--json'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], timeout: 300_000 })
+const { stdout, status } = spawnSync('npm', ['start', '--', '--json'], {
+  encoding: 'utf8',
+  stdio: ['ignore', 'pipe', 'inherit'],
+  timeout: 300_000,
+})
 const last = stdout.trim().split('\n').at(-1)
 console.log(last)
 const result = JSON.parse(last)

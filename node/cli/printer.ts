@@ -11,7 +11,7 @@ export interface Printer {
   progress(text: string): void
 }
 
-export function createPrinter({ json, dir }: { json: boolean; dir: string }): Printer {
+export function createPrinter(json: boolean): Printer {
   let lastLine = performance.now()
   let received = 0
   const rejected = new Map<string, number>()

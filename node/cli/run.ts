@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
@@ -78,9 +78,9 @@ async function settings(dir: string, given: Given): Promise<{ local: LocalOption
   return { local: parseOptions(localOptions, kept), kept }
 }
 
-async function runPeer(dir: string, given: Given, how: { found?: LaunchOptions['found']; join?: JoinTarget }): Promise<void> {
+async function runPeer(dir: string, given: Given, how: Pick<LaunchOptions, 'found' | 'join'>): Promise<void> {
   const { local, kept } = await settings(dir, given)
-  const printer = createPrinter({ json: given.json === true, dir })
+  const printer = createPrinter(given.json === true)
   const stopping = interruptible()
   let running: Running | undefined
   try {
@@ -93,12 +93,12 @@ async function runPeer(dir: string, given: Given, how: { found?: LaunchOptions['
       confirm: async (task) => confirmJoin(task, given, printer.progress),
       signal: stopping.signal,
     })
-    await keepSettings(dir, kept, running, how.join)
+    await keepSettings(kept, running, how.join)
     const { peer } = running
     const end = stopping.promise.then(() => 'interrupted' as const)
     const finished = peer.finished.then(() => 'finished' as const)
-    const how_ = await Promise.race([end, finished])
-    if (how_ === 'finished' && !local.exitWhenFinished) {
+    const ending = await Promise.race([end, finished])
+    if (ending === 'finished' && !local.exitWhenFinished) {
       printer.progress('Finished; still serving others. Ctrl-C to leave.')
       await end
     }
@@ -114,7 +114,7 @@ async function runPeer(dir: string, given: Given, how: { found?: LaunchOptions['
 }
 
 /** What a restart needs: the flags given, where to find the others, and the port, so that addresses that others know stay true. */
-async function keepSettings(dir: string, kept: Record<string, unknown>, running: Running, target: JoinTarget | undefined): Promise<void> {
+async function keepSettings(kept: Record<string, unknown>, running: Running, target: JoinTarget | undefined): Promise<void> {
   const { joinFile: _, misbehave: __, probe: ___, ...values } = kept
   const port = /\/tcp\/(\d+)/.exec(running.peer.status().addresses[0] ?? '')?.[1]
   const listen = [values.listen ?? ['/ip4/0.0.0.0/tcp/0']].flat().join(',')
@@ -128,14 +128,13 @@ async function keepSettings(dir: string, kept: Record<string, unknown>, running:
 /** Says what will run and what leaves this machine, and asks where a person is there to answer. */
 async function confirmJoin(task: Task, given: Given, say: (text: string) => void): Promise<boolean> {
   const { manifest, layout } = task
-  const { members } = { members: manifest.pace.minPeers }
   say(
     `Network "${manifest.name}" (${task.hex.slice(0, 16)}…), founded by …${task.founder.slice(-8)}${manifest.testTask ? ', a test network where peers may misbehave' : ''}.`,
   )
   say(
     `  It runs here: ${manifest.model.name}, ${layoutSize(layout).toLocaleString('en')} parameters, up to ${manifest.work.steps} steps of ${manifest.work.batchSize} samples a round, ${manifest.stop.rounds ?? 'unlimited'} rounds.`,
   )
-  say(`  It averages with: ${manifest.rule}. ${promise(members, manifest.byzantineShare).sentence}`)
+  say(`  It averages with: ${manifest.rule}. ${promise(manifest.pace.minPeers, manifest.byzantineShare).sentence}`)
   say(
     '  It sends to every member: your model after local training' +
       (manifest.stop.targetAccuracy === undefined ? '' : ' and its validation accuracy') +

@@ -19,9 +19,9 @@ export interface JoinTarget {
 /** Reads what a person pasted: a join line, or one multiaddr. @throws bad-join-line */
 export function parseJoinTarget(text: string, hash: Hash): JoinTarget {
   const given = text.trim()
-  if (isJoinLine(given)) {
+  if (isJoinLine(given) || given.includes('murmur1-')) {
     // People paste the whole command that was printed.
-    return decodeJoinLine(given.slice(given.indexOf('murmur1-') < 0 ? 0 : given.indexOf('murmur1-')).split(/\s/)[0] ?? '', hash)
+    return decodeJoinLine(given.split(/\s+/).find((word) => word.startsWith('murmur1-')) ?? given, hash)
   }
   if (given.startsWith('/')) return { addresses: [given] }
   throw new MurmurError(

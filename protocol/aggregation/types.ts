@@ -19,6 +19,8 @@ export interface AggregateInputs {
   own: number
   /** Attackers to withstand among the vectors attempted. */
   f: number
+  /** Leading coordinates that distances see: the shared segment. Default: all. */
+  shared?: number
 }
 
 export interface AggregateResult {

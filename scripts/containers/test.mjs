@@ -32,7 +32,10 @@ const capture = (command, args) => spawnSync(command, args, { encoding: 'utf8' }
 function waitForLine(container, pattern, deadline) {
   return new Promise((done, failed) => {
     const child = spawn(engine, ['logs', '-f', container], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const timer = setTimeout(() => end(failed, new Error(`${container}: no line like ${pattern} in time`)), Math.max(0, deadline - Date.now()))
+    const timer = setTimeout(
+      () => end(failed, new Error(`${container}: no line like ${pattern} in time`)),
+      Math.max(0, deadline - Date.now()),
+    )
     const end = (settle, value) => {
       clearTimeout(timer)
       child.kill()
@@ -50,7 +53,9 @@ try {
   run(engine, ['build', ...(engine === 'podman' ? ['--network', 'host'] : []), '-t', 'murmuration', '.'], BUILD_MILLIS)
   const [command, args] = inCompose('up', '-d', '--scale', `peer=${PEERS}`)
   run(command, args, 120_000)
-  const names = capture(engine, ['ps', '--filter', `name=${project}`, '--format', '{{.Names}}']).split('\n').filter(Boolean)
+  const names = capture(engine, ['ps', '--filter', `name=${project}`, '--format', '{{.Names}}'])
+    .split('\n')
+    .filter(Boolean)
   console.log(`Running: ${names.join(', ')}`)
   if (names.length !== PEERS + 1) throw new Error(`expected ${PEERS + 1} containers`)
   const founder = names.find((name) => name.includes('founder'))

@@ -1,0 +1,51 @@
+// Collects the nodes and constants of a graph under construction, and names its values.
+import type { Attribute, Node, Tensor } from './graph.ts'
+import { floatTensor, intTensor } from './graph.ts'
+
+export interface Builder {
+  readonly nodes: Node[]
+  readonly constants: Map<string, Tensor>
+  /** Appends a node and returns its first output's name. */
+  op(op: string, inputs: readonly string[], attributes?: Readonly<Record<string, Attribute>>): string
+  /** The same for a node of several outputs. */
+  ops(op: string, inputs: readonly string[], outputs: number, attributes?: Readonly<Record<string, Attribute>>): string[]
+  /** int64 constants, one-dimensional unless `dims` says otherwise. Equal ones are made once. */
+  ints(values: readonly number[], dims?: readonly number[]): string
+  /** A float32 scalar. Equal ones are made once. */
+  scalar(value: number): string
+  tensor(tensor: Tensor): string
+  add(node: Node): void
+}
+
+export function createBuilder(): Builder {
+  const nodes: Node[] = []
+  const constants = new Map<string, Tensor>()
+  const known = new Map<string, string>()
+  let count = 0
+
+  function once(key: string, make: () => Tensor): string {
+    const name = known.get(key) ?? tensor(make())
+    known.set(key, name)
+    return name
+  }
+  function tensor(value: Tensor): string {
+    const name = `c${count++}`
+    constants.set(name, value)
+    return name
+  }
+  function ops(op: string, inputs: readonly string[], outputs: number, attributes: Readonly<Record<string, Attribute>> = {}): string[] {
+    const names = Array.from({ length: outputs }, () => `${op}_${count++}`)
+    nodes.push({ op, name: names[0]!, inputs, outputs: names, attributes })
+    return names
+  }
+  return {
+    nodes,
+    constants,
+    ops,
+    op: (op, inputs, attributes) => ops(op, inputs, 1, attributes)[0]!,
+    ints: (values, dims = [values.length]) => once(`i${dims}:${values}`, () => intTensor(values, dims)),
+    scalar: (value) => once(`f${value}`, () => floatTensor([value], [])),
+    tensor,
+    add: (node) => void nodes.push(node),
+  }
+}

@@ -1,0 +1,52 @@
+// Reverse-mode differentiation of a lowered graph, with the gradients written as further nodes.
+import type { Builder } from './builder.ts'
+import type { Lowered } from './lower.ts'
+import { OPERATORS } from './operators/index.ts'
+
+/**
+ * Appends to `b`, which holds the forward nodes, those that compute dL/d each of `wanted`.
+ * @param value the value whose gradient is known
+ * @param grad dL/d value
+ * @returns a gradient for each wanted value that `value` depends on
+ */
+export function differentiate(
+  { nodes, shapes, constants }: Lowered,
+  b: Builder,
+  value: string,
+  grad: string,
+  wanted: ReadonlySet<string>,
+): Map<string, string> {
+  // Only along paths from a wanted value: so the first layer's input costs nothing.
+  const active = new Set(wanted)
+  for (const node of nodes) if (node.inputs.some((name) => active.has(name))) active.add(node.outputs[0]!)
+
+  const parts = new Map<string, string[]>([[value, [grad]]])
+  const total = (name: string): string | undefined => {
+    const [first, ...rest] = parts.get(name) ?? []
+    return rest.reduce<string | undefined>((sum, part) => b.op('Add', [sum!, part]), first)
+  }
+  for (const node of [...nodes].reverse()) {
+    const output = node.outputs[0]!
+    const dOutput = active.has(output) ? total(output) : undefined
+    if (dOutput === undefined) continue
+    const gradients = OPERATORS[node.op]!.gradient({
+      node,
+      b,
+      grad: dOutput,
+      shape: shapes.get(output)!,
+      shapes: node.inputs.map((name) => shapes.get(name) ?? []),
+      constant: (i) => constants.get(node.inputs[i]!),
+      needs: (i) => active.has(node.inputs[i]!),
+    })
+    for (const [i, name] of node.inputs.entries()) {
+      const gradient = gradients[i]
+      if (gradient !== undefined && active.has(name)) parts.set(name, [...(parts.get(name) ?? []), gradient])
+    }
+  }
+  const result = new Map<string, string>()
+  for (const name of wanted) {
+    const sum = total(name)
+    if (sum !== undefined) result.set(name, sum)
+  }
+  return result
+}

@@ -1,0 +1,134 @@
+// ONNX bytes to a checked graph. What passes here is bounded, self-contained, in order, and made of known operators.
+import { MurmurError } from '../protocol/errors.ts'
+import type { Layout, Segment } from '../protocol/layout.ts'
+import { LIMITS } from '../protocol/limits.ts'
+import { describeNode, type Graph, invalid, TYPE, type ValueInfo } from './graph.ts'
+import type { ModelProto } from './onnx_pb.ts'
+import { decodeGraph, parseModel } from './serialize.ts'
+import { isSupported, unsupported } from './supported.ts'
+
+/** Versions of the default operator set that are read: 13 gave most operators the form they still have. */
+const OPSETS = { min: 13, max: 21 }
+const DEFAULT_DOMAINS: readonly string[] = ['', 'ai.onnx']
+
+/** Key of the initializer's metadata that keeps its segment in a hollow graph. */
+export const SEGMENT_KEY = 'murmuration.segment'
+const SEGMENT_ORDER: readonly Segment[] = ['shared', 'stats', 'personal']
+
+export interface Model {
+  graph: Graph
+  /** float32, [batch, ...one sample]. */
+  input: ValueInfo
+  output: ValueInfo
+  /** The tensors whose values were taken out (see splitWeights), in the order of the flat vector; empty for a whole model. */
+  layout: Layout
+}
+
+/**
+ * Reads and checks a model, whole or hollow.
+ * @param maxBytes default LIMITS.modelBytes, the limit for a hollow graph
+ * @throws limit-exceeded, model-invalid, operator-unsupported
+ */
+export function loadModel(bytes: Uint8Array, maxBytes: number = LIMITS.modelBytes): Model {
+  return checkModel(readModel(bytes, maxBytes))
+}
+
+export function readModel(bytes: Uint8Array, maxBytes: number = LIMITS.modelBytes): ModelProto {
+  if (bytes.length > maxBytes) {
+    throw new MurmurError('limit-exceeded', `The ONNX model has ${bytes.length} bytes; at most ${maxBytes} are accepted.`)
+  }
+  return parseModel(bytes)
+}
+
+export function checkModel(proto: ModelProto): Model {
+  const opset = proto.opsetImport.find(({ domain }) => DEFAULT_DOMAINS.includes(domain))?.version ?? 0n
+  if (opset < OPSETS.min || opset > OPSETS.max) {
+    throw invalid(`The model uses ONNX operator set ${opset}; export it with one from ${OPSETS.min} to ${OPSETS.max}.`)
+  }
+  if (proto.functions.length > 0 || proto.trainingInfo.length > 0 || (proto.graph?.sparseInitializer.length ?? 0) > 0) {
+    throw invalid('The model has functions, training information or sparse tensors; export a plain inference model.')
+  }
+  if (proto.graph === undefined || proto.graph.node.length === 0) throw invalid('The model has no nodes, or it is not an ONNX file.')
+  for (const node of proto.graph.node) {
+    if (!DEFAULT_DOMAINS.includes(node.domain)) {
+      throw invalid(`The model uses ${node.opType} of the domain "${node.domain}"; only standard ONNX operators are supported.`)
+    }
+  }
+  const graph = decodeGraph(proto.graph)
+  checkOrder(graph)
+  for (const node of graph.nodes) if (!isSupported(node.op)) throw unsupported(node)
+  return { graph, ...ports(graph), layout: hollowLayout(graph, segmentsOf(proto)) }
+}
+
+/** Every value is made once, before it is used: so there are no cycles, and the nodes can be walked in order. */
+function checkOrder(graph: Graph): void {
+  const known = new Set([...graph.inputs.map(({ name }) => name), ...graph.constants.keys()])
+  for (const node of graph.nodes) {
+    for (const input of node.inputs) {
+      if (input !== '' && !known.has(input)) throw invalid(`${describeNode(node)} uses "${input}" before any node makes it.`)
+    }
+    for (const output of node.outputs) {
+      if (output === '') continue
+      if (known.has(output)) throw invalid(`${describeNode(node)} makes "${output}", which exists already.`)
+      known.add(output)
+    }
+  }
+  for (const { name } of graph.outputs) if (!known.has(name)) throw invalid(`No node makes the output "${name}".`)
+}
+
+function ports({ inputs, outputs }: Graph): { input: ValueInfo; output: ValueInfo } {
+  const [input, ...others] = inputs
+  const [output, ...more] = outputs
+  if (input === undefined || output === undefined || others.length > 0 || more.length > 0) {
+    throw invalid(`The model has ${inputs.length} inputs and ${outputs.length} outputs; one of each is supported.`)
+  }
+  if (input.type !== TYPE.float32) throw invalid(`The model's input "${input.name}" is not float32; export it so.`)
+  const open = input.dims.slice(1).find((dim) => typeof dim !== 'number' || dim < 1)
+  if (input.dims.length < 2 || input.dims.length > LIMITS.tensorRank || open !== undefined) {
+    throw invalid(
+      `The model's input "${input.name}" has the shape [${input.dims.join(', ')}]; only its first dimension, the batch, may be left open.`,
+    )
+  }
+  return { input, output }
+}
+
+function segmentsOf(proto: ModelProto): Map<string, Segment> {
+  const segments = new Map<string, Segment>()
+  for (const { name, metadataProps } of proto.graph?.initializer ?? []) {
+    const value = metadataProps.find(({ key }) => key === SEGMENT_KEY)?.value
+    const segment = SEGMENT_ORDER.find((segment) => segment === value)
+    if (segment !== undefined) segments.set(name, segment)
+  }
+  return segments
+}
+
+function hollowLayout(graph: Graph, segments: ReadonlyMap<string, Segment>): Layout {
+  const tensors = [...graph.constants].filter(([, tensor]) => tensor.data === undefined)
+  for (const [name, { type, dims }] of tensors) {
+    if (type !== TYPE.float32 || dims.includes(0)) throw invalid(`Tensor "${name}" of the model is without data.`)
+  }
+  return layoutOf(tensors.map(([name, { dims }]) => ({ name, shape: [...dims], segment: segments.get(name) ?? 'shared' })))
+}
+
+/** Orders tensors by segment, as given within one, and counts their offsets. @throws limit-exceeded */
+export function layoutOf(tensors: readonly { name: string; shape: number[]; segment: Segment }[]): Layout {
+  const tooLong = tensors.find(({ name }) => name.length > LIMITS.nameLength)
+  if (tensors.length > LIMITS.layoutTensors || tooLong !== undefined) {
+    throw new MurmurError(
+      'limit-exceeded',
+      tooLong === undefined
+        ? `The model has ${tensors.length} trainable tensors; at most ${LIMITS.layoutTensors} are accepted.`
+        : `The tensor name "${tooLong.name.slice(0, 32)}..." has ${tooLong.name.length} characters; at most ${LIMITS.nameLength} are accepted.`,
+    )
+  }
+  let offset = 0
+  const layout = SEGMENT_ORDER.flatMap((segment) => tensors.filter((tensor) => tensor.segment === segment)).map((tensor) => {
+    const entry = { name: tensor.name, shape: tensor.shape, offset, segment: tensor.segment }
+    offset += tensor.shape.reduce((product, dim) => product * dim, 1)
+    return entry
+  })
+  if (offset * 4 > LIMITS.payloadBytes) {
+    throw new MurmurError('limit-exceeded', `The model has ${offset} parameters; at most ${LIMITS.payloadBytes / 4} are accepted.`)
+  }
+  return layout
+}

@@ -1,0 +1,38 @@
+// Ed25519 verification by node:crypto, several times faster than a portable library. Parsing a key costs about as much as a check, so keys are kept.
+import { createPublicKey, type KeyObject, verify } from 'node:crypto'
+import type { Verify } from '../../protocol/envelope.ts'
+import { isEd25519PublicKey } from '../../protocol/identity.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+
+/** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) up to the 32 bytes of the key itself. */
+const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
+/** Bytes before the key in libp2p's protobuf encoding. */
+const PROTOBUF_PREFIX = 4
+
+/** Checks signatures; false for anything that is not a libp2p-encoded Ed25519 key or does not fit. Keeps the `cacheSize` keys last used. */
+export function createVerifier(cacheSize: number = LIMITS.members): Verify {
+  const keys = new Map<string, KeyObject>()
+
+  function keyOf(publicKey: Uint8Array): KeyObject {
+    const name = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length).toString('latin1')
+    let key = keys.get(name)
+    if (key === undefined) {
+      const der = Buffer.concat([SPKI_PREFIX, publicKey.subarray(PROTOBUF_PREFIX)])
+      key = createPublicKey({ key: der, format: 'der', type: 'spki' })
+    }
+    // A Map remembers the order of insertion: the first is the one not used for longest.
+    keys.delete(name)
+    keys.set(name, key)
+    if (keys.size > cacheSize) keys.delete(keys.keys().next().value!)
+    return key
+  }
+
+  return (publicKey, message, signature) => {
+    if (!isEd25519PublicKey(publicKey)) return false
+    try {
+      return verify(null, message, keyOf(publicKey), signature)
+    } catch {
+      return false
+    }
+  }
+}

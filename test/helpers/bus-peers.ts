@@ -1,0 +1,131 @@
+// Whole peers in one process: the product's own loop, rules and records over the in-memory bus. Only what they learn is simple:
+// each pulls the model towards a point of its own, as local training on unlike data does.
+
+import type { PeerEvent } from '../../node/events.ts'
+import { createPayloadExchange } from '../../node/host/payload-exchange.ts'
+import { createBus } from '../../node/lab/bus.ts'
+import { createAggregator } from '../../node/peer/aggregator.ts'
+import { systemClock } from '../../node/peer/clock.ts'
+import type { PeerParts } from '../../node/peer/parts.ts'
+import { createPeer, type Peer } from '../../node/peer/peer.ts'
+import type { EvaluateRequest, Network, Store, Trainer, TrainRequest } from '../../node/ports.ts'
+import { memoryStore } from '../../node/store/memory-store.ts'
+import { MurmurError } from '../../protocol/errors.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
+import { createPrng } from '../../protocol/prng.ts'
+import type { Task } from '../../protocol/task.ts'
+import { sha256, signerOf, verifier } from './keys.ts'
+import { taskOf } from './task.ts'
+
+/** Pulls every parameter half way to `goal`. */
+export function towards(goal: number, size: number): Trainer {
+  return {
+    size,
+    trainSamples: 1,
+    validationSamples: 1,
+    async train({ params, optimizer, steps, signal }: TrainRequest) {
+      if (signal?.aborted) throw new MurmurError('cancelled', 'The training was stopped.')
+      const next = params.map((value) => value + (goal - value) / 2)
+      return { params: next, optimizer, steps, samples: steps, loss: Math.abs(goal - next[0]!), losses: new Float32Array(steps), millis: 1 }
+    },
+    async evaluate({ params }: EvaluateRequest) {
+      const distance = Math.abs(goal - params[0]!)
+      return { samples: 1, loss: distance, accuracy: 1 / (1 + distance) }
+    },
+    async stop() {},
+  }
+}
+
+export interface BusPeer {
+  name: string
+  peer: Peer
+  network: Network
+  store: Store
+  events: PeerEvent[]
+  /** The first event, past or future, that fits. */
+  event<T extends PeerEvent['type']>(
+    type: T,
+    fits?: (event: Extract<PeerEvent, { type: T }>) => boolean,
+  ): Promise<Extract<PeerEvent, { type: T }>>
+  stop(): Promise<void>
+}
+
+export interface BusNetwork {
+  bus: ReturnType<typeof createBus>
+  task: Task
+  add(name: string, change?: Partial<PeerParts>): Promise<BusPeer>
+}
+
+/** A bus and a task of `size` parameters (four by default). */
+export function busNetwork(change: Partial<Manifest> = {}, size = 4): BusNetwork {
+  const bus = createBus({ clock: systemClock })
+  const task = taskOf({
+    weights: { hash: '00'.repeat(32), length: size * 4, codec: 'float32' },
+    layout: [{ name: 'w', shape: [size], segment: 'shared' }],
+    ...change,
+  })
+  return {
+    bus,
+    task,
+    async add(name, parts = {}) {
+      const signer = signerOf(name)
+      const network = bus.network(signer.peerId)
+      await network.start()
+      const store = parts.store ?? memoryStore()
+      const prng = createPrng(name)
+      const aggregator = createAggregator()
+      const peer = createPeer({
+        task,
+        initial: new Float32Array(size),
+        network,
+        exchange: createPayloadExchange({ network, store, task: task.id, hash: sha256, clock: systemClock }),
+        trainer: towards(name.charCodeAt(0) - 'a'.charCodeAt(0), size),
+        aggregator,
+        store,
+        clock: systemClock,
+        random: { bytes: (count) => Uint8Array.from({ length: count }, () => prng.int(256)) },
+        signer,
+        verify: verifier,
+        hash: sha256,
+        ...parts,
+      })
+      const events: PeerEvent[] = []
+      const looking = new Set<() => void>()
+      peer.subscribe((event) => {
+        events.push(event)
+        for (const look of [...looking]) look()
+      })
+      await peer.start()
+      return {
+        name,
+        peer,
+        network,
+        store,
+        events,
+        event: (type, fits = () => true) =>
+          new Promise((done, failed) => {
+            const timer = setTimeout(
+              () => failed(new Error(`${name}: no ${type} event in time; last: ${JSON.stringify(events.slice(-5))}`)),
+              20_000,
+            )
+            const look = () => {
+              const found = events.find(
+                (event): event is Extract<PeerEvent, { type: typeof type }> => event.type === type && fits(event as never),
+              )
+              if (found === undefined) return
+              clearTimeout(timer)
+              looking.delete(look)
+              done(found)
+            }
+            looking.add(look)
+            look()
+          }),
+        async stop() {
+          await peer.stop()
+          await aggregator.stop()
+          await network.stop()
+        },
+      }
+    },
+  }
+}
