@@ -74,9 +74,15 @@ function shiftProducts(context: GradientContext, window: Window, padded: string)
   const rows = b.op('Reshape', [b.op('Transpose', [grad], { perm: { ints: [1, 0, 2, 3] } }), b.ints([m, -1])])
   const channelsLast = b.op('Transpose', [padded], { perm: { ints: [0, 2, 3, 1] } })
   const products = taps(context, channelsLast, [1, 2], window).map((slice) =>
-    b.op('Reshape', [b.op('MatMul', [rows, b.op('Reshape', [slice, b.ints([-1, c])])]), b.ints([m, c, 1])]),
+    b.op('MatMul', [rows, b.op('Reshape', [slice, b.ints([-1, c])])]),
   )
-  return b.op('Reshape', [b.op('Concat', products, { axis: { int: 2 } }), b.ints(shapes[1]!)])
+  return tapsLast(context, b.op('Concat', products, { axis: { int: 1 } }))
+}
+
+/** The weights' gradient [M, kh*kw*C], ordered by tap, as [M, C, kh, kw]. */
+function tapsLast({ b, shapes }: GradientContext, byTap: string): string {
+  const [m, c, kh, kw] = shapes[1]! as [number, number, number, number]
+  return b.op('Transpose', [b.op('Reshape', [byTap, b.ints([m, kh, kw, c])])], { perm: { ints: [0, 3, 1, 2] } })
 }
 
 /** Few channels: all taps' images as columns, one product a sample, summed over the batch. */
@@ -88,9 +94,7 @@ function columnProduct(context: GradientContext, window: Window, padded: string)
   const flat = b.op('Reshape', [columns, b.ints([n!, kh! * kw! * c!, out[0]! * out[1]!])])
   const rows = b.op('Reshape', [grad, b.ints([n!, m!, out[0]! * out[1]!])])
   const products = b.op('MatMul', [rows, b.op('Transpose', [flat], { perm: { ints: [0, 2, 1] } })])
-  const sum = b.op('ReduceSum', [products, b.ints([0])], { keepdims: { int: 0 } })
-  const byTap = b.op('Reshape', [sum, b.ints([m!, kh!, kw!, c!])])
-  return b.op('Transpose', [byTap], { perm: { ints: [0, 3, 1, 2] } })
+  return tapsLast(context, b.op('ReduceSum', [products, b.ints([0])], { keepdims: { int: 0 } }))
 }
 
 export const convolution: Operators = { Conv }

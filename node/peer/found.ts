@@ -1,8 +1,7 @@
 // Founding a network: a model, how to train and average it, and what data it takes become a signed task.
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { loadModel } from '../../models/load.ts'
-import { splitWeights } from '../../models/weights.ts'
+import { modelSignature, splitWeights } from '../../models/index.ts'
 import { isZooModel, zooModel } from '../../models/zoo/index.ts'
 import { codecOf } from '../../protocol/codec/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
@@ -22,14 +21,7 @@ export async function foundTask(
   parts: { store: Pick<Store, 'putObject'>; signer: Signer; random: Random; hash: Hash },
 ): Promise<Uint8Array> {
   const { graph, layout, params } = splitWeights(await modelBytes(options))
-  const { input, output } = loadModel(graph)
-  const classes = output.dims.at(-1)
-  if (typeof classes !== 'number') {
-    throw new MurmurError(
-      'model-invalid',
-      `The model's output has the shape [${output.dims.join(', ')}]; its last dimension must be the number of classes.`,
-    )
-  }
+  const { inputShape, outputs } = modelSignature(graph)
   const codec = codecOf('float32')
   const weights = codec.encode(params)
   const reference = (bytes: Uint8Array) => ({ hash: hexOf(payloadRoot(bytes, parts.hash)), length: bytes.length })
@@ -60,7 +52,7 @@ export async function foundTask(
       weighting: 'none',
       privacy: { mode: 'none' },
       // Images as IDX files hold them: bytes, which the model sees as 0..1.
-      data: { input: { dtype: 'uint8', shape: input.dims.slice(1), scale: 1 / 255 }, target: { kind: 'class', size: classes } },
+      data: { input: { dtype: 'uint8', shape: inputShape, scale: 1 / 255 }, target: { kind: 'class', size: outputs } },
       testTask: options.testTask,
     }),
   )

@@ -2,8 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { loadModel } from '../../models/load.ts'
-import { exportModel } from '../../models/weights.ts'
+import { exportModel, loadModel } from '../../models/index.ts'
 import { codecOf } from '../../protocol/codec/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { encodeJoinLine, JOIN_LINE_ADDRESSES } from '../../protocol/join-line.ts'
@@ -78,7 +77,8 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     const warn = (code: 'bootstrap-unreachable' | 'disk-failed', message: string) => onEvent({ type: 'warning', code, message })
     const stored = await readTask(dir)
     const addresses = [...new Set([...(local.bootstrap ?? []), ...(options.join?.addresses ?? [])])]
-    const contact = connectAll(network, addresses, warn, signal)
+    const reached: string[] = []
+    const contact = connectAll(network, addresses, reached, warn, signal)
 
     const openStoreFor = (layout: Layout): Promise<Store> =>
       openStore(dir, { layout, onWarning: (message: string) => warn('disk-failed', message) })
@@ -109,7 +109,7 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     const { graph, initial } = await fetchModel(
       task,
       store,
-      (ref) => exchange.pull(ref, () => network.connections(), { signal }),
+      (ref) => exchange.pull(ref, () => reached, { signal }),
       onProgress,
     )
     if (stored === undefined && options.join !== undefined) await writeTask(dir, task.envelope)
@@ -197,23 +197,26 @@ function shardOf(local: LocalOptions, peerId: string): Parameters<typeof loadDat
   return index === 'auto' ? { byPeerId: peerId, ...common } : { index: Number(index) - 1, ...common }
 }
 
-/** Keeps all bootstrap addresses connected for life; resolves with the first peer reached. */
+/** Keeps all bootstrap addresses connected for life; adds to `reached` who answers, and resolves with the first. */
 function connectAll(
   network: Network,
   addresses: readonly string[],
+  reached: string[],
   warn: (code: 'bootstrap-unreachable', message: string) => void,
   signal: AbortSignal,
 ): Promise<string> {
-  const attempts = addresses.map((address) =>
-    network.connect(address, {
+  const attempts = addresses.map(async (address) => {
+    const peer = await network.connect(address, {
       signal,
       onRetry: (attempt, waitMillis, why) =>
         warn(
           'bootstrap-unreachable',
           `${address} does not answer (${why}); attempt ${attempt}, next in ${(waitMillis / 1000).toFixed(1)} s.`,
         ),
-    }),
-  )
+    })
+    reached.push(peer)
+    return peer
+  })
   const first = Promise.any(attempts).catch((error: unknown) => {
     throw error instanceof AggregateError && error.errors.length > 0 ? error.errors[0] : error
   })

@@ -170,8 +170,10 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       store.putObject(hexOf(root), payload),
       final ? undefined : store.saveCheckpoint({ round, stage: 'trained', steps, params, optimizer }),
     ])
-    await store.saveAnnouncement(update.envelope)
+    // A jump may have overtaken this round meanwhile: rounds that are signed strictly increase.
+    if (announcement !== undefined && announcement.update.round >= round) return
     announcement = { update, payload, told: false }
+    await store.saveAnnouncement(update.envelope)
   }
 
   async function publish(): Promise<void> {

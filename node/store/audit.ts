@@ -50,8 +50,8 @@ export function openAudit(dir: string, onWarning: (message: string) => void): Au
   let timer: NodeJS.Timeout | undefined
 
   function later(): void {
-    if (rows.length + records.size + rejections.size >= FLUSH_COUNT) return flush()
-    timer ??= setTimeout(flush, FLUSH_MILLIS).unref()
+    if (rows.length + records.size + rejections.size >= FLUSH_COUNT) flush()
+    else timer ??= setTimeout(flush, FLUSH_MILLIS).unref()
   }
 
   function flush(): void {

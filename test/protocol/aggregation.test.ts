@@ -61,25 +61,22 @@ t.test('agrees with the published implementations to 1e-9 in float64 and to 1e-6
   t.end()
 })
 
-/** n vectors of one length and f attackers that the rule bears; values on a grid are often equal, so ties occur. */
+/** n vectors of d values and f attackers that the rule bears. */
 const rounds = (value: fc.Arbitrary<number>) =>
   fc
     .record({ f: fc.integer({ min: 0, max: 3 }), more: fc.integer({ min: 0, max: 4 }), d: fc.integer({ min: 1, max: 7 }) })
     .chain(({ f, more, d }) => {
       const n = 2 * f + 1 + more
+      const vector = fc.array(value, { minLength: d, maxLength: d }).map((values) => Float64Array.from(values))
       return fc.record({
         f: fc.constant(f),
         own: fc.integer({ min: 0, max: n - 1 }),
         shared: fc.integer({ min: 0, max: d }),
-        vectors: fc.array(fc.float64Array({ minLength: d, maxLength: d, noNaN: true, min: 0, max: 0 }), { minLength: n, maxLength: n }),
-        values: fc.array(value, { minLength: n * d, maxLength: n * d }),
+        vectors: fc.array(vector, { minLength: n, maxLength: n }),
       })
     })
-    .map(({ values, vectors, ...rest }) => ({
-      ...rest,
-      vectors: vectors.map((vector, i) => vector.map((_, c) => values[i * vector.length + c]!)),
-    }))
 
+/** Values that are often equal, so that ties occur. */
 const grid = fc.integer({ min: -3, max: 3 })
 const real = fc.double({ min: -1e3, max: 1e3, noNaN: true })
 

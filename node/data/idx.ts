@@ -1,0 +1,78 @@
+// The IDX format of MNIST and its kin (http://yann.lecun.com/exdb/mnist): two zero bytes, a type, the number of dimensions,
+// each dimension as a big-endian uint32, then the values, big-endian, last dimension fastest. Plain or gzipped.
+import { open, readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
+import { MurmurError } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+
+export interface IdxArray {
+  /** The outermost dimension, the number of samples, first. */
+  shape: number[]
+  /** A view of what was read, or for other types than bytes a copy in the machine's byte order. */
+  data: Uint8Array | Int32Array | Float32Array
+}
+
+/** Bytes of a file, unpacked: what Node reads into one buffer. */
+const MAX_BYTES = 2 ** 31 - 1
+const TYPES: Record<number, { name: string; bytes: number }> = {
+  8: { name: 'uint8', bytes: 1 },
+  12: { name: 'int32', bytes: 4 },
+  13: { name: 'float32', bytes: 4 },
+}
+const FIXED_BYTES = 4
+const DIM_BYTES = 4
+const GZIP_MAGIC = 0x1f8b
+const unzip = promisify(gunzip)
+
+/** @throws data-missing where the file cannot be read, data-invalid where it is not IDX, limit-exceeded */
+export async function readIdx(path: string): Promise<IdxArray> {
+  const packed = await readBounded(path)
+  if (packed.length < 2 || packed.readUInt16BE(0) !== GZIP_MAGIC) return parseIdx(packed, path)
+  let bytes: Buffer
+  try {
+    bytes = await unzip(packed, { maxOutputLength: MAX_BYTES })
+  } catch (cause) {
+    throw new MurmurError('data-invalid', `${path} cannot be unpacked (${(cause as Error).message}); download it again.`, { cause })
+  }
+  return parseIdx(bytes, path)
+}
+
+/** @param path for errors @throws data-invalid */
+export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
+  const invalid = (why: string) => new MurmurError('data-invalid', `${path} is not a usable IDX file: ${why}.`)
+  if (bytes.length === 0) throw invalid('it is empty')
+  if (bytes.length < FIXED_BYTES) throw invalid(`it has only ${bytes.length} bytes`)
+  const [zero, alsoZero, code = 0, rank = 0] = bytes
+  if (zero !== 0 || alsoZero !== 0) throw invalid('it does not begin with two zero bytes')
+  const type = TYPES[code]
+  if (type === undefined) throw invalid(`its values have type ${code}, and 8 (uint8), 12 (int32) and 13 (float32) are read`)
+  // One dimension more than a tensor's: the samples.
+  if (rank < 1 || rank > LIMITS.tensorRank + 1) throw invalid(`it has ${rank} dimensions`)
+  const start = FIXED_BYTES + rank * DIM_BYTES
+  if (bytes.length < start) throw invalid(`it ends within its header, after ${bytes.length} bytes`)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const shape = Array.from({ length: rank }, (_, i) => view.getUint32(FIXED_BYTES + i * DIM_BYTES))
+  const count = shape.reduce((product, dim) => product * dim, 1)
+  if (count === 0) throw invalid(`it holds nothing (${shape.join('x')})`)
+  if (bytes.length - start !== count * type.bytes) {
+    throw invalid(`${shape.join('x')} values of ${type.name} take ${count * type.bytes} bytes, and it has ${bytes.length - start}`)
+  }
+  if (type.name === 'uint8') return { shape, data: bytes.subarray(start) }
+  const data = type.name === 'int32' ? new Int32Array(count) : new Float32Array(count)
+  for (let i = 0; i < count; i++) data[i] = data instanceof Int32Array ? view.getInt32(start + i * 4) : view.getFloat32(start + i * 4)
+  return { shape, data }
+}
+
+async function readBounded(path: string): Promise<Buffer> {
+  try {
+    await using file = await open(path)
+    const { size } = await file.stat()
+    if (size > MAX_BYTES) throw new MurmurError('limit-exceeded', `${path} has ${size} bytes; at most ${MAX_BYTES} are read: split it.`)
+    return await readFile(file)
+  } catch (cause) {
+    if (cause instanceof MurmurError) throw cause
+    const why = (cause as NodeJS.ErrnoException).code ?? String(cause)
+    throw new MurmurError('data-missing', `${path} cannot be read (${why}); check the path and its permissions.`, { cause })
+  }
+}
