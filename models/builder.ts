@@ -17,7 +17,8 @@ export interface Builder {
   add(node: Node): void
 }
 
-export function createBuilder(): Builder {
+/** @param prefix of all names, to keep those of nested graphs apart as ONNX asks */
+export function createBuilder(prefix = ''): Builder {
   const nodes: Node[] = []
   const constants = new Map<string, Tensor>()
   const known = new Map<string, string>()
@@ -29,12 +30,12 @@ export function createBuilder(): Builder {
     return name
   }
   function tensor(value: Tensor): string {
-    const name = `c${count++}`
+    const name = `${prefix}c${count++}`
     constants.set(name, value)
     return name
   }
   function ops(op: string, inputs: readonly string[], outputs: number, attributes: Readonly<Record<string, Attribute>> = {}): string[] {
-    const names = Array.from({ length: outputs }, () => `${op}_${count++}`)
+    const names = Array.from({ length: outputs }, () => `${prefix}${op}_${count++}`)
     nodes.push({ op, name: names[0]!, inputs, outputs: names, attributes })
     return names
   }

@@ -34,7 +34,7 @@ export function compileTraining(model: Model, options: TrainingOptions): Uint8Ar
   const size = layoutSize(options.layout)
   const state = optimizerSize(options.optimizer, size)
   const vector = (name: string, length: number): ValueInfo => ({ name, type: TYPE.float32, dims: [length] })
-  const b = createBuilder()
+  const b = createBuilder('outer_')
   const steps = b.op('Gather', [b.op('Shape', [INDEX]), b.ints([0], [])])
   const body = trainingStep(model, options, size, state)
   const outputs = ['new_params', 'new_optimizer', 'losses']

@@ -49,6 +49,8 @@ export interface Network {
   addresses(): string[]
   /** Connected peers subscribed to the topic. */
   peers(): PeerId[]
+  /** All connected peers, whatever they subscribe to: whom a newcomer can ask before it knows the topic. */
+  connections(): PeerId[]
   /**
    * Joins the task's topic. `validate` sees every message once, before it is forwarded; messages above LIMITS.gossipBytes never reach it.
    * `messageId` is what duplicates are told by.

@@ -6,6 +6,8 @@ import { createPrng, type Prng } from '../../protocol/prng.ts'
 const MIN_SAMPLES = 100
 /** Draws that may miss the minimum before samples are moved instead. */
 const MAX_DRAWS = 20
+/** Larger alphas give the same parts to within a sample, and their sums might overflow. */
+const MAX_ALPHA = 1e12
 
 /**
  * Label skew as in Hsu, Qi and Brown 2019 (arXiv:1909.06335): how each class is spread over the parts is drawn from Dirichlet(alpha).
@@ -58,7 +60,7 @@ function draw(classes: readonly number[][], shards: number, alpha: number, prng:
   const parts = Array.from({ length: shards }, (): number[] => [])
   for (const indices of classes) {
     const shuffled = prng.shuffle([...indices])
-    const gammas = Array.from({ length: shards }, () => prng.gamma(alpha))
+    const gammas = Array.from({ length: shards }, () => prng.gamma(Math.min(alpha, MAX_ALPHA)))
     // Tiny alphas can underflow to zero in every part: then, as in the limit, one part takes the whole class.
     if (!gammas.some((gamma) => gamma > 0)) gammas[prng.int(shards)] = 1
     const total = gammas.reduce((sum, gamma) => sum + gamma, 0)

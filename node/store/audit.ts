@@ -11,7 +11,7 @@ export interface Audit {
   append(event: PeerEvent, wallMillis: number): void
   saveRecord(key: string, envelope: Uint8Array): void
   loadRecords(): Uint8Array[]
-  /** Writes what is pending. */
+  /** Writes what is pending; what is appended later is dropped. */
   close(): void
 }
 
@@ -48,6 +48,7 @@ export function openAudit(dir: string, onWarning: (message: string) => void): Au
   const records = new Map<string, Uint8Array>()
   const rejections = new Map<string, { code: string; author: string; round: number; count: number; at: number }>()
   let timer: NodeJS.Timeout | undefined
+  let closed = false
 
   function later(): void {
     if (rows.length + records.size + rejections.size >= FLUSH_COUNT) flush()
@@ -57,6 +58,7 @@ export function openAudit(dir: string, onWarning: (message: string) => void): Au
   function flush(): void {
     clearTimeout(timer)
     timer = undefined
+    if (closed || rows.length + records.size + rejections.size === 0) return
     try {
       database.exec('BEGIN')
       for (const [name, row] of rows) statements[name].run(...row)
@@ -119,7 +121,8 @@ export function openAudit(dir: string, onWarning: (message: string) => void): Au
     },
     close() {
       flush()
-      database.close()
+      if (!closed) database.close()
+      closed = true
     },
   }
 }

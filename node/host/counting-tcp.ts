@@ -1,0 +1,46 @@
+// The TCP transport with a meter: counts what crosses its sockets, whatever protocol it belongs to.
+import type { MultiaddrConnection, Upgrader } from '@libp2p/interface'
+import { type TCPComponents, tcp } from '@libp2p/tcp'
+import { AbstractMultiaddrConnection } from '@libp2p/utils'
+
+export interface Meter {
+  /** Bytes read from sockets and handed to them: encrypted frames with their headers, without those of TCP and IP. */
+  received: number
+  sent: number
+}
+
+/** Like `tcp()`; adds to `meter`. */
+export function countingTcp(meter: Meter): (components: TCPComponents) => ReturnType<ReturnType<typeof tcp>> {
+  return (components) => {
+    const transport = tcp()(components)
+    const dial = transport.dial.bind(transport)
+    const createListener = transport.createListener.bind(transport)
+    transport.dial = (address, options) => dial(address, { ...options, upgrader: metered(options.upgrader, meter) })
+    transport.createListener = (options) => createListener({ ...options, upgrader: metered(options.upgrader, meter) })
+    return transport
+  }
+}
+
+/** The upgrader is where every raw connection passes by, inbound and outbound, before its first byte. */
+function metered(upgrader: Upgrader, meter: Meter): Upgrader {
+  const wrapper: Upgrader = Object.create(upgrader)
+  wrapper.upgradeInbound = (connection, options) => upgrader.upgradeInbound(watch(connection, meter), options)
+  wrapper.upgradeOutbound = (connection, options) => upgrader.upgradeOutbound(watch(connection, meter), options)
+  return wrapper
+}
+
+function watch(connection: MultiaddrConnection, meter: Meter): MultiaddrConnection {
+  if (!(connection instanceof AbstractMultiaddrConnection)) return connection
+  const onData = connection.onData.bind(connection)
+  const sendData = connection.sendData.bind(connection)
+  connection.onData = (data) => {
+    meter.received += data.byteLength
+    onData(data)
+  }
+  connection.sendData = (data) => {
+    const result = sendData(data)
+    meter.sent += result.sentBytes
+    return result
+  }
+  return connection
+}
