@@ -25,3 +25,10 @@ export function layoutSize(layout: Layout, ...segments: Segment[]): number {
 
 /** Floats that travel: `shared || stats`, always a prefix of the flat vector. */
 export const exchangedSize = (layout: Layout): number => layoutSize(layout, 'shared', 'stats')
+
+export const sameLayout = (a: Layout, b: Layout): boolean =>
+  a.length === b.length &&
+  a.every((entry, i) => {
+    const other = b[i]!
+    return entry.name === other.name && entry.segment === other.segment && entry.shape.join() === other.shape.join()
+  })

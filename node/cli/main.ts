@@ -1,8 +1,9 @@
 // The command `murmur`: what can be asked of it, with examples. Each command is one file beside this one.
 import { Command } from 'commander'
 import { MurmurError } from '../../protocol/errors.ts'
+import { localOptions, taskOptions } from '../options.ts'
 import { demo, demoFlags } from './demo.ts'
-import { flagsOf, localOptions, taskOptions } from './options.ts'
+import { flagsOf } from './flags.ts'
 import { joinCommand, startCommand } from './run.ts'
 import { statusCommand } from './status.ts'
 

@@ -1,6 +1,8 @@
 // One peer's events as lines for a person, or as JSON lines for a program.
+
 import { REJECTIONS } from '../../protocol/rejections.ts'
 import type { PeerEvent } from '../events.ts'
+import { isLocalAddress } from '../host/addresses.ts'
 import { megabytes, percent, seconds } from './format.ts'
 
 /** Seconds of silence after which what is waited for is said (again). */
@@ -25,7 +27,7 @@ export function createPrinter(json: boolean): Printer {
       case 'ready':
         return [
           `Peer …${event.peer.slice(-8)} of "${event.name}" is up${event.resumed ? `, resumed at round ${event.round}` : ''}; its directory is ${event.dir}`,
-          ...event.addresses.map((address) => `  reachable at ${address}`),
+          ...event.addresses.map((address) => `  reachable ${isLocalAddress(address) ? 'from this machine' : 'from others'} at ${address}`),
           'Others join with:',
           `  npx murmur join ${event.joinLine} --data ...`,
         ].join('\n')
@@ -50,7 +52,8 @@ export function createPrinter(json: boolean): Printer {
       case 'stopped':
         return `Stopped at round ${event.round}. Go on with: ${event.resume}`
       case 'phase':
-        return performance.now() - lastLine < SILENCE_MILLIS ? undefined : describePhase(event)
+        // Nothing is waited for once it has finished.
+        return event.phase === 'finished' || performance.now() - lastLine < SILENCE_MILLIS ? undefined : describePhase(event)
       case 'rejected': {
         const times = (rejected.get(event.code) ?? 0) + 1
         rejected.set(event.code, times)

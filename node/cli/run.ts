@@ -7,46 +7,36 @@ import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
+import type { Hash } from '../../protocol/payload.ts'
 import { promise } from '../../protocol/sampling.ts'
-import type { Task } from '../../protocol/task.ts'
+import { hexOf, type Task } from '../../protocol/task.ts'
 import type { PeerEvent } from '../events.ts'
-import { readConfig, readTask, writeConfig } from '../peer/directory.ts'
+import { type LocalOptions, localOptions, parseOptions, pick } from '../options.ts'
+import { readConfig, writeConfig } from '../peer/directory.ts'
 import { type JoinTarget, parseJoinTarget } from '../peer/fetch-task.ts'
 import { type LaunchOptions, launch, type Running } from '../peer/launch.ts'
-import { type LocalOptions, localOptions, parseOptions, pick, taskOptions } from './options.ts'
 import { createPrinter } from './printer.ts'
 
 type Given = Record<string, unknown> & { json?: boolean; yes?: boolean; dir?: string }
+
+const sha256: Hash = (bytes) => createHash('sha256').update(bytes).digest()
 
 /** Between two looks for the file that MURMUR_JOIN names, and between two lines that say so. */
 const LOOK_MILLIS = 250
 const SAY_MILLIS = 4000
 
 export async function startCommand(dir: string, given: Given): Promise<void> {
-  const isNew = (await readTask(dir)) === undefined
-  const agreed = pick(taskOptions, given)
-  if (!isNew && Object.keys(agreed).length > 0) {
-    throw new MurmurError(
-      'bad-argument',
-      `${resolve(dir)} already belongs to a network, whose ${Object.keys(agreed)[0]} cannot change; found another in a new directory.`,
-    )
-  }
-  await runPeer(dir, given, isNew ? { found: parseOptions(taskOptions, agreed) } : {})
+  await runPeer(dir, given, { found: given })
 }
 
 export async function joinCommand(line: string | undefined, given: Given): Promise<void> {
-  const stopping = interruptible()
-  const target = parseJoinTarget(line ?? (await lineFromEnvironment(stopping.signal)), (bytes) =>
-    createHash('sha256').update(bytes).digest(),
-  )
-  stopping.done()
-  const dir =
-    given.dir ?? `murmur-${target.task?.slice(0, 8) ?? createHash('sha256').update(target.addresses.join()).digest('hex').slice(0, 8)}`
+  const target = parseJoinTarget(line ?? (await lineFromEnvironment()), sha256)
+  const dir = given.dir ?? `murmur-${target.task?.slice(0, 8) ?? hexOf(sha256(Buffer.from(target.addresses.join()))).slice(0, 8)}`
   await runPeer(dir, given, { join: target })
 }
 
 /** MURMUR_JOIN: the line itself, or the path of a file that may still be written. */
-async function lineFromEnvironment(signal: AbortSignal): Promise<string> {
+async function lineFromEnvironment(): Promise<string> {
   const value = process.env.MURMUR_JOIN
   if (value === undefined || value === '') {
     throw new MurmurError(
@@ -56,7 +46,8 @@ async function lineFromEnvironment(signal: AbortSignal): Promise<string> {
   }
   if (value.startsWith('murmur1-') || /^\/(ip4|ip6|dns|dns4|dns6|dnsaddr)\//.test(value)) return value
   let said = -SAY_MILLIS
-  while (!signal.aborted) {
+  // Ctrl-C ends the process here: nothing has been opened yet.
+  while (true) {
     const text = existsSync(value) ? (await readFile(value, 'utf8')).trim() : ''
     if (text !== '') return text
     if (performance.now() - said >= SAY_MILLIS) {
@@ -65,7 +56,6 @@ async function lineFromEnvironment(signal: AbortSignal): Promise<string> {
     }
     await new Promise((done) => setTimeout(done, LOOK_MILLIS))
   }
-  throw new MurmurError('cancelled', 'Stopped before a join line came.')
 }
 
 /** Settings: flags before murmur.yaml before defaults; a new directory keeps what was given, so that it resumes with no flags. */
@@ -116,7 +106,7 @@ async function runPeer(dir: string, given: Given, how: Pick<LaunchOptions, 'foun
 /** What a restart needs: the flags given, where to find the others, and the port, so that addresses that others know stay true. */
 async function keepSettings(kept: Record<string, unknown>, running: Running, target: JoinTarget | undefined): Promise<void> {
   const { joinFile: _, misbehave: __, probe: ___, ...values } = kept
-  const port = /\/tcp\/(\d+)/.exec(running.peer.status().addresses[0] ?? '')?.[1]
+  const port = /\/tcp\/(\d+)/.exec(running.addresses[0] ?? '')?.[1]
   const listen = [values.listen ?? ['/ip4/0.0.0.0/tcp/0']].flat().join(',')
   values.listen = port === undefined ? listen : listen.replace(/\/tcp\/0(?=$|,|\/)/, `/tcp/${port}`)
   const known = [values.bootstrap ?? [], target?.addresses ?? []].flat()

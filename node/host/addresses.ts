@@ -61,3 +61,9 @@ export function rankAddresses(self: PeerId, announced: readonly string[], listen
   const suffix = `/p2p/${self}`
   return [...new Set([...announced, ...found].map((text) => (text.endsWith(suffix) ? text : text + suffix)))]
 }
+
+/** True for a complete address that leads only to the machine it is used on. */
+export const isLocalAddress = (text: string): boolean => {
+  const address = readAddress(text)
+  return address !== undefined && loopback(address.multiaddr)
+}

@@ -156,7 +156,8 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
       const members = parts.members().filter((peer) => peer !== from)
       const lists = members.map((peer) => known.get(peer)?.addresses ?? [])
       const addresses = Array.from({ length: ADDRESSES_OF_ONE }, (_, i) => lists.flatMap((list) => list[i] ?? [])).flat()
-      return encode(addresses.slice(0, ANSWER_ADDRESSES))
+      // Our own come first: whoever asks may have been dialled by us, and know none that it could dial.
+      return encode([...parts.addresses().slice(0, ADDRESSES_OF_ONE), ...addresses].slice(0, ANSWER_ADDRESSES))
     },
     meet(peers) {
       for (const peer of peers) void ask(peer)

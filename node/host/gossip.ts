@@ -2,11 +2,11 @@
 import { createHash } from 'node:crypto'
 import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { PeerScoreParams, TopicScoreParams } from '@chainsafe/libp2p-gossipsub/score'
-import type { PeerId as Libp2pPeerId } from '@libp2p/interface'
+import type { PeerId as Libp2pPeerId, Stream } from '@libp2p/interface'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Network, Verdict } from '../ports.ts'
+import type { Clock, Network, Verdict } from '../ports.ts'
 import type { Node } from './libp2p-node.ts'
 import { checkMessage } from './serving.ts'
 
@@ -44,6 +44,9 @@ const TOPIC_SCORE: TopicScoreParams = {
 
 /** Heartbeats (1 s) without a stream of ours to a peer after which its connection is begun anew: opening one takes less. */
 const SILENT_HEARTBEATS = 3
+
+/** Milliseconds after which it is looked again whether our stream to a new subscriber is open: of that gossipsub tells nothing. */
+const RECHECK_MILLIS = 20
 
 /** What gossipsub asks about a message before anything else; filled in as topics are subscribed to. */
 export interface GossipRules {
@@ -86,18 +89,22 @@ export interface Gossip {
 }
 
 /** On a started node. `onPeers` runs after peers have come. */
-export function createGossip(node: Node, topics: Topics, onPeers: (come: PeerId[]) => void): Gossip {
+export function createGossip(node: Node, topics: Topics, clock: Clock, onPeers: (come: PeerId[]) => void): Gossip {
   const { gossip } = node.services
   const known = new Map<string, Set<PeerId>>()
   /** Everyone who has gossiped with us on its present connection. */
   const spoke = new Set<PeerId>()
   const silent = new Map<PeerId, number>()
+  let cancelRecheck = () => {}
   let stopped = false
 
+  const isOurs = (stream: Stream) =>
+    stream.direction === 'outbound' && stream.writeStatus === 'writable' && gossip.protocols.includes(stream.protocol)
+  /** Subscriptions arrive on the other side's stream, often before our own is open: until then nothing we publish would reach that peer. */
+  const reaches = (peer: Libp2pPeerId) => node.getConnections(peer).some(({ streams }) => streams.some(isOurs))
+
   const subscribers = (topic: string): Set<PeerId> =>
-    stopped
-      ? new Set()
-      : new Set(gossip.getSubscribers(topic).flatMap((peer) => (node.getConnections(peer).length > 0 ? [peer.toString()] : [])))
+    new Set(stopped ? [] : gossip.getSubscribers(topic).flatMap((peer) => (reaches(peer) ? [peer.toString()] : [])))
 
   /** gossipsub tells of subscriptions but not of all departures, so who is there is compared with who was. */
   function update(): void {
@@ -112,6 +119,8 @@ export function createGossip(node: Node, topics: Topics, onPeers: (come: PeerId[
         onPeer?.(peer)
       }
       if (come.length > 0) onPeers(come)
+      cancelRecheck()
+      if (!stopped && gossip.getSubscribers(topic).length > is.size) cancelRecheck = clock.after(RECHECK_MILLIS, update)
     }
   }
 
@@ -121,13 +130,9 @@ export function createGossip(node: Node, topics: Topics, onPeers: (come: PeerId[
    */
   function repair(): void {
     const gossiping = new Set(gossip.getPeers().map(String))
-    const sends = (peer: Libp2pPeerId) =>
-      node
-        .getConnections(peer)
-        .some(({ streams }) => streams.some((s) => s.direction === 'outbound' && gossip.protocols.includes(s.protocol)))
     for (const peer of node.getPeers()) {
       const id = peer.toString()
-      if ((!gossiping.has(id) && !spoke.has(id)) || sends(peer)) {
+      if ((!gossiping.has(id) && !spoke.has(id)) || reaches(peer)) {
         silent.delete(id)
         continue
       }
@@ -168,6 +173,7 @@ export function createGossip(node: Node, topics: Topics, onPeers: (come: PeerId[
     },
     stop() {
       stopped = true
+      cancelRecheck()
       gossip.removeEventListener('subscription-change', update)
       gossip.removeEventListener('gossipsub:heartbeat', onHeartbeat)
       node.removeEventListener('peer:disconnect', onDisconnect)

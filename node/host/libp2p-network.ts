@@ -89,7 +89,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
         ),
       request: (peer, protocol, body, extra) => requestOver(node, peer, protocol, body, { ...extra, clock, life: life.signal }),
     })
-    const gossip = createGossip(node, topics, (come) => {
+    const gossip = createGossip(node, topics, clock, (come) => {
       if (discovers) discovery.meet(come)
     })
     running = { node, gossip, life, listeners }

@@ -15,10 +15,25 @@ import { whyOf } from './why.ts'
 const STREAMS = 64
 /** Milliseconds an asker may take to send its request, and to take the reply: four chunks at 32 KiB/s. */
 const STREAM_MILLIS = 32_000
-/** Bytes of the longest length prefix. */
-const PREFIX_BYTES = 5
+/** Bytes of a frame's length, big endian. A varint has no end that an attacker cannot put off. */
+const PREFIX_BYTES = 4
 
-const framed = (stream: Stream, most: number) => lpStream(stream, { maxDataLength: most, maxBufferSize: most + PREFIX_BYTES })
+const framed = (stream: Stream, most: number) =>
+  lpStream(stream, {
+    maxDataLength: most,
+    maxLengthLength: PREFIX_BYTES,
+    maxBufferSize: most + PREFIX_BYTES,
+    lengthEncoder(length) {
+      const prefix = new Uint8Array(PREFIX_BYTES)
+      new DataView(prefix.buffer).setUint32(0, length)
+      return prefix
+    },
+    // A RangeError asks for another byte.
+    lengthDecoder(prefix) {
+      if (prefix.byteLength < PREFIX_BYTES) throw new RangeError('more bytes of the length are to come')
+      return prefix.getUint32(0)
+    },
+  })
 
 /** Answers a protocol's requests on a node. */
 export function serveStreams(node: Node, protocol: string, serving: Serving, clock: Clock): void {

@@ -1,4 +1,5 @@
 // Joining a network: from a join line or address to the task, its model and its weights, each checked against its hash.
+import { setTimeout } from 'node:timers/promises'
 import { fromBinary } from '@bufbuild/protobuf'
 import type { Verify } from '../../protocol/envelope.ts'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
@@ -30,26 +31,43 @@ export function parseJoinTarget(text: string, hash: Hash): JoinTarget {
   )
 }
 
-/** Asks the connected peers, first come first served, for the task that the target names. */
+/** How long connected peers are asked for the task, in turn: one that has just started may not know it yet. */
+const ASK_MILLIS = 30_000
+const ASK_AGAIN_MILLIS = 1000
+
+/**
+ * Asks the peers reached so far, in turn, for the task that the target names.
+ * @throws task-mismatch, task-invalid, task-unsupported at once; peer-unreachable after a while
+ */
 export async function fetchTask(
   target: JoinTarget,
-  peer: PeerId,
-  parts: { network: Network; verify: Verify; hash: Hash; signal: AbortSignal },
+  reached: readonly PeerId[],
+  parts: { network: Network; verify: Verify; hash: Hash; signal: AbortSignal; onProgress: (text: string) => void },
 ): Promise<Task> {
-  let bytes: Uint8Array
-  try {
-    bytes = await parts.network.request(peer, TASK_PROTOCOL, new Uint8Array(), { signal: parts.signal })
-  } catch (cause) {
-    if (!isMurmurError(cause)) throw cause
-    throw new MurmurError(
-      'peer-unreachable',
-      `The peer …${peer.slice(-8)} does not tell its task (${cause.message}); is it a Murmuration peer?`,
-      { cause },
-    )
+  const { network, verify, hash, signal, onProgress } = parts
+  for (let asked = 0; ; asked++) {
+    const peer = reached[asked % reached.length] ?? ''
+    try {
+      const bytes = await network.request(peer, TASK_PROTOCOL, new Uint8Array(), { signal })
+      return openTask(manifestIn(bytes, peer), { verify, hash, ...(target.task !== undefined && { expected: target.task }) })
+    } catch (cause) {
+      if (!isMurmurError(cause, 'peer-unreachable') && !isMurmurError(cause, 'peer-refused')) throw cause
+      if (asked * ASK_AGAIN_MILLIS >= ASK_MILLIS) {
+        throw new MurmurError(
+          'peer-unreachable',
+          `The peer …${peer.slice(-8)} does not tell its task (${cause.message}); is it a Murmuration peer?`,
+          { cause },
+        )
+      }
+      if (asked % 4 === 0) onProgress(`The peer …${peer.slice(-8)} is not ready to tell its task; asking again ...`)
+    }
+    await setTimeout(ASK_AGAIN_MILLIS, undefined, { signal })
   }
-  let envelope: Uint8Array
+}
+
+function manifestIn(bytes: Uint8Array, peer: PeerId): Uint8Array {
   try {
-    envelope = fromBinary(TaskResponseSchema, bytes).manifest
+    return fromBinary(TaskResponseSchema, bytes).manifest
   } catch (cause) {
     throw new MurmurError(
       'task-invalid',
@@ -57,5 +75,4 @@ export async function fetchTask(
       { cause },
     )
   }
-  return openTask(envelope, { verify: parts.verify, hash: parts.hash, ...(target.task !== undefined && { expected: target.task }) })
 }

@@ -8,18 +8,22 @@ import { MurmurError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { checkManifest, type Manifest, manifestSchema } from '../../protocol/manifest.ts'
 import { type Hash, payloadRoot } from '../../protocol/payload.ts'
-import { hexOf, sealTask } from '../../protocol/task.ts'
-import type { TaskOptions } from '../cli/options.ts'
-import type { Random, Signer, Store } from '../ports.ts'
+import { hexOf, sealTask, type Task } from '../../protocol/task.ts'
+import type { TaskOptions } from '../options.ts'
+import type { Random, Signer } from '../ports.ts'
 
 /** Basis points in a whole. */
 const BASIS = 10_000
 
-/** Makes the signed task and puts its model and initial weights into the store. @throws data-missing, model-invalid, task-invalid, ... */
-export async function foundTask(
-  options: TaskOptions,
-  parts: { store: Pick<Store, 'putObject'>; signer: Signer; random: Random; hash: Hash },
-): Promise<Uint8Array> {
+export interface Founded {
+  /** The signed task. */
+  envelope: Uint8Array
+  /** Its model and initial weights, as they are stored and served. */
+  objects: { hash: string; bytes: Uint8Array }[]
+}
+
+/** Makes a task; nothing is stored yet. @throws model-invalid, operator-unsupported, task-invalid, bad-argument */
+export async function foundTask(options: TaskOptions, parts: { signer: Signer; random: Random; hash: Hash }): Promise<Founded> {
   const { graph, layout, params } = splitWeights(await modelBytes(options))
   const { inputShape, outputs } = modelSignature(graph)
   const codec = codecOf('float32')
@@ -56,9 +60,35 @@ export async function foundTask(
       testTask: options.testTask,
     }),
   )
-  await parts.store.putObject(manifest.model.hash, graph)
-  await parts.store.putObject(manifest.weights.hash, weights)
-  return sealTask(manifest, parts.signer)
+  return {
+    envelope: sealTask(manifest, parts.signer),
+    objects: [
+      { hash: manifest.model.hash, bytes: graph },
+      { hash: manifest.weights.hash, bytes: weights },
+    ],
+  }
+}
+
+/** The founding options that a task shows; what a repeated command gives is held against them. */
+export function optionsOf({ manifest }: Task): Partial<TaskOptions> {
+  const { pace, stop, work, optimizer } = manifest
+  return {
+    name: manifest.name,
+    model: manifest.model.name,
+    rule: manifest.rule,
+    byzantineShare: manifest.byzantineShare / BASIS,
+    minPeers: pace.minPeers,
+    rounds: stop.rounds,
+    targetAccuracy: stop.targetAccuracy,
+    steps: work.steps,
+    roundSeconds: work.roundSeconds,
+    batchSize: work.batchSize,
+    learningRate: optimizer.learningRate,
+    momentum: optimizer.momentum,
+    gatherMinSeconds: pace.gatherMinSeconds,
+    gatherMaxSeconds: pace.gatherMaxSeconds,
+    testTask: manifest.testTask,
+  } as Partial<TaskOptions>
 }
 
 async function modelBytes({ model, seed }: TaskOptions): Promise<Uint8Array> {

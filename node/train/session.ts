@@ -10,7 +10,8 @@ export async function createSession(graph: Uint8Array, threads: number): Promise
       intraOpNumThreads: threads,
       interOpNumThreads: 1,
       executionMode: 'sequential',
-      graphOptimizationLevel: 'all',
+      // Not 'all': its CPU-specific layouts are converted to and fro around every pool, which costs more than they save.
+      graphOptimizationLevel: 'extended',
       logSeverityLevel: 3,
     })
   } catch (cause) {

@@ -54,6 +54,21 @@ t.test('options that cannot be', async (t) => {
   await fails(t, ['status', join(dir, 'h')], /No peer runs in/)
 })
 
+t.test('the same start command again is a restart; another task for the same directory is refused', async (t) => {
+  const dir = join(t.testdir({}), 'a')
+  const start = ['start', dir, '--data', 'mnist', '--shard', '1/9', '--model', 'softmax', '--min-peers', '3', ...loopback]
+  await fails(t, ['start', dir, '--data', 'nowhere', '--rounds', '7', ...loopback], /nowhere/)
+  const first = murmur(t, [...start, '--json'])
+  const { peer, task } = await first.event('ready')
+  first.child.kill('SIGKILL')
+  await first.exit()
+  const again = murmur(t, [...start, '--json'])
+  t.match(await again.event('ready'), { peer, task, resumed: true })
+  again.child.kill('SIGTERM')
+  await again.exit()
+  await fails(t, ['start', dir, '--min-peers', '5'], /minPeers is 3, which cannot become 5/)
+})
+
 t.test('mistakes in murmur.yaml are named with the file and the key', async (t) => {
   const dir = t.testdir({ 'murmur.yaml': 'threads: many\n' })
   await fails(t, ['start', dir, '--data', 'mnist'], /threads in .*murmur\.yaml cannot be "many"/)

@@ -6,7 +6,7 @@ import { decodeGraph, parseModel } from '../../models/serialize.ts'
 import { zooModel } from '../../models/zoo/index.ts'
 import { sizeOf } from '../../protocol/layout.ts'
 import { createPrng } from '../../protocol/prng.ts'
-import { buildModel, evaluate, infer, LOSS, normals, rawInput, sgd, train } from './helpers.ts'
+import { buildModel, evaluate, infer, LOSS, normals, rawInput, sameBits, sgd, train } from './helpers.ts'
 import { referenceLoss } from './reference.ts'
 
 const prng = createPrng('compile tests')
@@ -30,10 +30,11 @@ for (const name of ['mnist-cnn', 'mnist-mlp'] as const) {
       losses.push(one.losses[0]!)
       from = one
     }
-    t.strictSame(from!.params, together.params)
-    t.strictSame(from!.state, together.state)
+    t.ok(sameBits(from!.params, together.params))
+    t.ok(sameBits(from!.state, together.state))
     t.strictSame(losses, [...together.losses])
-    t.strictSame(await train(model, batch, index, { optimizer }), together)
+    const again = await train(model, batch, index, { optimizer })
+    t.ok(sameBits(again.params, together.params))
   })
 }
 

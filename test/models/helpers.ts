@@ -124,3 +124,7 @@ export async function evaluate(model: Uint8Array, { x, y, shape }: Batch): Promi
   })
   return { losses: result.losses!.data as Float32Array, correct: result.correct!.data as Uint8Array }
 }
+
+/** Equal bit for bit. tap's strictSame takes minutes on arrays of this size. */
+export const sameBits = (a: ArrayBufferView, b: ArrayBufferView): boolean =>
+  Buffer.compare(Buffer.from(a.buffer, a.byteOffset, a.byteLength), Buffer.from(b.buffer, b.byteOffset, b.byteLength)) === 0

@@ -54,7 +54,11 @@ export const text = (bytes: Uint8Array): string => new TextDecoder().decode(byte
 export const bytes = (message: string): Uint8Array => new TextEncoder().encode(message)
 
 /** Subscribes; the id of a message is its first word, so that messages that differ can share one. */
-export async function record(network: Network, topic: string, judge: (message: string) => Verdict = () => 'accept'): Promise<Recorder> {
+export async function record(
+  network: Network,
+  topic: string,
+  judge: (message: string) => Verdict | Promise<Verdict> = () => 'accept',
+): Promise<Recorder> {
   const { changed, until } = createWatch()
   const recorder: Recorder = {
     network,

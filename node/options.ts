@@ -1,11 +1,10 @@
 // The one schema of everything that can be set: it yields the flags, murmur.yaml, its JSON Schema and the validation,
 // and says of each key whether it is agreed by all peers (task) or a peer's own business (local).
-import { Option } from 'commander'
 import { z } from 'zod'
-import { ZOO } from '../../models/zoo/index.ts'
-import { MurmurError } from '../../protocol/errors.ts'
+import { ZOO } from '../models/zoo/index.ts'
+import { MurmurError } from '../protocol/errors.ts'
 
-interface OptionMeta {
+export interface OptionMeta {
   description: string
   /** Placeholder of the flag's value; none for a switch. */
   value?: string
@@ -67,18 +66,7 @@ export type TaskOptions = z.output<typeof taskOptions>
 export type LocalOptions = z.output<typeof localOptions>
 export type LocalInput = z.input<typeof localOptions>
 
-const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-
-/** A command-line flag for each key of a schema. Defaults are shown, but applied by the schema: a flag that is not given stays absent. */
-export function flagsOf(schema: typeof taskOptions | typeof localOptions): Option[] {
-  return Object.entries(schema.shape as Record<string, z.ZodType>).map(([name, field]) => {
-    const { description, value } = field.meta() as unknown as OptionMeta
-    const fallback = field.safeParse(undefined)
-    const shown =
-      fallback.success && fallback.data !== undefined && value !== undefined ? ` (default: ${[fallback.data].flat().join(',')})` : ''
-    return new Option(`--${kebab(name)}${value === undefined ? '' : ` <${value}>`}`, description + shown)
-  })
-}
+export const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 /** The given values that belong to a schema. */
 export function pick(schema: typeof taskOptions | typeof localOptions, given: Record<string, unknown>): Record<string, unknown> {
