@@ -4,12 +4,12 @@ import type { z } from 'zod'
 import { kebab, type localOptions, type OptionMeta, type taskOptions } from '../options.ts'
 
 /** A command-line flag for each key of a schema. Defaults are shown, but applied by the schema: a flag that is not given stays absent. */
-export function flagsOf(schema: typeof taskOptions | typeof localOptions): Option[] {
+export function flagsOf(schema: typeof taskOptions | typeof localOptions, heading: string): Option[] {
   return Object.entries(schema.shape as Record<string, z.ZodType>).map(([name, field]) => {
     const { description, value } = field.meta() as unknown as OptionMeta
     const fallback = field.safeParse(undefined)
     const shown =
       fallback.success && fallback.data !== undefined && value !== undefined ? ` (default: ${[fallback.data].flat().join(',')})` : ''
-    return new Option(`--${kebab(name)}${value === undefined ? '' : ` <${value}>`}`, description + shown)
+    return new Option(`--${kebab(name)}${value === undefined ? '' : ` <${value}>`}`, description + shown).helpGroup(heading)
   })
 }

@@ -36,13 +36,12 @@ const start = program
 Examples:
   npx murmur start mynet --data mnist --shard 1/4 --min-peers 4 --target-accuracy 0.98
   npx murmur start mynet --data ./scans --model ./cnn.onnx --name "Chest clinic"
-  npx murmur start mynet                            go on after a stop or a crash
-
-What all peers agree on (fixed when the network is founded): ${Object.keys(taskOptions.shape).length} options from --name to --test-task.
-The rest are this peer's own and are kept in DIR/murmur.yaml.`,
+  npx murmur start mynet                            go on after a stop or a crash`,
   )
   .action(startCommand)
-for (const flag of [...flagsOf(taskOptions), ...flagsOf(localOptions)]) start.addOption(flag)
+const agreed = flagsOf(taskOptions, 'Agreed by all peers, fixed when the network is founded:')
+const own = () => flagsOf(localOptions, "This peer's own, kept in DIR/murmur.yaml:")
+for (const flag of [...agreed, ...own()]) start.addOption(flag)
 
 const join = program
   .command('join')
@@ -60,7 +59,7 @@ Examples:
   MURMUR_JOIN=/shared/join npx murmur join --data mnist --shard auto/8 --yes`,
   )
   .action(joinCommand)
-for (const flag of flagsOf(localOptions)) join.addOption(flag)
+for (const flag of own()) join.addOption(flag)
 
 program
   .command('status')
