@@ -30,6 +30,12 @@ export const taskOptions = z.strictObject({
   roundSeconds: key(positive.optional(), 'most seconds of training a round, so that slow peers keep up', 'SECONDS'),
   batchSize: key(whole.max(65_536).default(32), 'samples a training step', 'N'),
   learningRate: key(positive.default(0.05), 'learning rate of SGD', 'RATE'),
+  schedule: key(
+    z.enum(['constant', 'cosine']).default('constant'),
+    'how the learning rate goes on: constant, or cosine down to a tenth',
+    'KIND',
+  ),
+  scheduleSteps: key(z.coerce.number().int().min(0).default(0), 'steps of the cosine; 0: all rounds', 'N'),
   momentum: key(z.coerce.number().min(0).lt(1).default(0.9), 'momentum of SGD; it stays at the peer', 'SHARE'),
   gatherMinSeconds: key(positive.default(2), "gather others' updates for at least this long when some are missing", 'SECONDS'),
   gatherMaxSeconds: key(positive.default(60), 'and for at most this long', 'SECONDS'),

@@ -14,7 +14,7 @@ import { mean, median, megabytes, percent, seconds } from './format.ts'
 /** Validation accuracy at which the network stops: its median over peers sits a little above the test accuracy. */
 const TARGET = 0.985
 /** Rounds of the undefended run: by then the defended one is past 97 %, and the damage is plain. */
-const UNDEFENDED_ROUNDS = 4
+const UNDEFENDED_ROUNDS = 3
 const BASIS = 10_000
 
 const options = z.object({
@@ -22,7 +22,7 @@ const options = z.object({
   attackers: z.coerce.number().int().min(0).max(15).default(1),
   attack: z.string().default('sign-flip:4'),
   rule: z.string().default('nnm | trimmed-mean'),
-  rounds: z.coerce.number().int().min(1).max(1000).default(12),
+  rounds: z.coerce.number().int().min(1).max(1000).default(6),
   alpha: z.coerce.number().positive().default(0.5),
   seed: z.coerce.number().int().min(0).default(1),
   json: z.boolean().default(false),
@@ -41,7 +41,7 @@ export function demoFlags(): Option[] {
         .join('; ')} (default: sign-flip:4)`,
     ),
     new Option('--rule <RULE>', 'aggregation: [nnm |] mean, trimmed-mean or median (default: nnm | trimmed-mean)'),
-    new Option('--rounds <N>', 'most rounds (default: 12)'),
+    new Option('--rounds <N>', 'most rounds (default: 6)'),
     new Option('--alpha <ALPHA>', 'Dirichlet alpha of the data shards: small is uneven (default: 0.5)'),
     new Option('--seed <N>', 'seed of the shards and the initial weights (default: 1)'),
     new Option('--json', 'print one JSON object as the last line'),
@@ -76,7 +76,11 @@ export async function demo(given: Record<string, unknown>): Promise<void> {
     const view = createView(out, title)
     try {
       await mkdir(change.dir, { recursive: true })
-      return await runNetwork({ peers, attackers, attack: attack.text, alpha, seed, byzantineShare, ...change }, view, stopping.signal)
+      return await runNetwork(
+        { peers, attackers, attack: attack.text, alpha, seed, byzantineShare, scheduleRounds: chosen.rounds, ...change },
+        view,
+        stopping.signal,
+      )
     } finally {
       view.end()
     }

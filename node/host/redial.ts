@@ -14,7 +14,7 @@ const LOST_WAIT = 100
 /** Exponential backoff with equal jitter: `attempt` 1 waits 250 to 500 ms, from the sixth on 5 to 10 s. `random` is uniform in [0, 1). */
 export function backoffMillis(attempt: number, random: () => number): number {
   const ceiling = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(attempt, 30))
-  return ceiling / 2 + (random() * ceiling) / 2
+  return Math.round(ceiling / 2 + (random() * ceiling) / 2)
 }
 
 export interface Link {

@@ -13,6 +13,9 @@ import type { PeerEvent } from '../events.ts'
 import type { PeerParts } from './parts.ts'
 import { roundConfig } from './round-config.ts'
 
+/** Validation samples read after each round, at a regular stride: more would take longer than they tell. */
+const VALIDATION_SAMPLES = 1000
+
 interface Outlets {
   emit: (event: PeerEvent) => void
   tellPhase: () => void
@@ -214,7 +217,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       dispatch({ type: 'aggregate-failed', round, authors: lost, now: clock.now() })
       return
     }
-    const own = params.subarray(0, task.exchanged)
+    const own = ownVector(round)
     const probed = parts.probe?.length ? { probe: { authors: parts.probe, start: start.subarray(0, task.exchanged) } } : {}
     const outcome = await aggregator.aggregate({
       rule: manifest.rule,
@@ -232,13 +235,20 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     params = next
     emit(describe(round, f, inputs, outcome))
     const [evaluation] = await Promise.all([
-      trainer.evaluate({ params, split: 'validation', signal: stopping.signal }),
+      trainer.evaluate({ params, split: 'validation', samples: VALIDATION_SAMPLES, signal: stopping.signal }),
       store.saveCheckpoint({ round, stage: 'aggregated', steps, params, optimizer }),
     ])
     accuracy = evaluation.accuracy
     emit({ type: 'evaluated', round, split: 'validation', ...evaluation })
     dispatch({ type: 'aggregated', round, accuracy, now: clock.now() })
     await prune()
+  }
+
+  /** What others have of us in this round, as they decode it; the model as it is where nothing was announced for it. */
+  function ownVector(round: number): Float32Array {
+    const decoded =
+      announcement?.update.round === round ? codec.decode(announcement.payload, task.exchanged, manifest.limits.maxAbs) : undefined
+    return decoded !== undefined && 'values' in decoded ? decoded.values : params.subarray(0, task.exchanged)
   }
 
   function describe(
@@ -269,12 +279,12 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
   async function finish(round: number, reason: string): Promise<void> {
     if (announcement?.update.final !== true) await announce(round + 1, params, true)
     await publish()
+    const model = await parts.onFinish?.(params)
+    emit({ type: 'finished', round, reason, ...(accuracy !== undefined && { accuracy }), ...(model !== undefined && { model }) })
     if (parts.testAtEnd) {
       const evaluation = await trainer.evaluate({ params, split: 'test', signal: stopping.signal })
       emit({ type: 'evaluated', round, split: 'test', ...evaluation })
     }
-    const model = await parts.onFinish?.(params)
-    emit({ type: 'finished', round, reason, ...(accuracy !== undefined && { accuracy }), ...(model !== undefined && { model }) })
     outlets.onFinished(reason)
   }
 

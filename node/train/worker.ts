@@ -1,4 +1,5 @@
 // The thread that trains: compiles the model's graphs, keeps their sessions and the data, and answers the trainer's calls.
+import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import type { InferenceSession, Tensor } from 'onnxruntime-node'
 import { compileEvaluation, compileTraining, learningRateAt, loadModel, optimizerSize } from '../../models/index.ts'
@@ -14,6 +15,9 @@ import type { TrainerOptions } from './trainer.ts'
 
 /** Samples of an evaluation's run: larger ones are no faster for a small CNN, and their activations take memory. */
 const EVALUATION_BATCH = 100
+
+/** Niceness of this thread. */
+const TRAINING_PRIORITY = 10
 
 /** A flag that the trainer raises to stop a call between two runs. */
 export type Cancel = Int32Array
@@ -170,6 +174,8 @@ async function prepare(_: undefined): Promise<void> {
 const handlers = { prepare, train, evaluate }
 export type TrainWorkerHandlers = typeof handlers
 
+// On Linux this is the thread's own priority: the thread that talks to other peers goes first where cores are few.
+setPriority(TRAINING_PRIORITY)
 serveWorker(handlers, async () => {
   for (const session of sessions) await session.release()
 })

@@ -218,11 +218,14 @@ t.test('members that met through a bootstrap find each other again when it is go
   const restarts = await startReviving(t, { discovery: true })
   await record(restarts.network, TOPIC)
   await Promise.all([stays.network, restarts.network].map((network) => network.connect(bootstrap.addresses()[0]!)))
-  // One that knows only the second and finds the third shows that the second can tell where that is.
+  await stays.peer(restarts.network.self)
+  await bootstrap.stop()
+  await stays.gone(bootstrap.self)
+  // One that knows only the second and finds the third: the second can tell where that is.
   const witness = await record(await startPeer(t, { discovery: true }), TOPIC)
   await witness.network.connect(stays.network.addresses()[0]!)
   await witness.peer(restarts.network.self)
-  await Promise.all([bootstrap.stop(), witness.network.stop()])
+  await witness.network.stop()
   await restarts.network.stop()
   await stays.gone(restarts.network.self)
   stays.peerEvents.length = 0
