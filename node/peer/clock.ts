@@ -5,7 +5,8 @@ export const systemClock: Clock = {
   now: () => performance.now(),
   wall: () => Date.now(),
   after(millis, fn) {
-    const timer = setTimeout(fn, millis)
+    // Node's timers may fire up to a millisecond before `now` says that the time has come.
+    const timer = setTimeout(fn, Math.ceil(millis) + 1)
     timer.unref()
     return () => clearTimeout(timer)
   },

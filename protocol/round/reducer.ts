@@ -138,7 +138,10 @@ function tryAggregate(state: RoundState, config: RoundConfig, now: number): Step
 
 function wake(state: RoundState, now: number, config: RoundConfig): Step {
   const step = proceed(state, config, now)
-  if (step.state.phase !== 'gathering' || now < step.state.deadline) return step
+  const { phase, deadline } = step.state
+  if (phase !== 'gathering') return step
+  // A clock that wakes early must not leave the round without another wake.
+  if (now < deadline) return { ...step, effects: [...step.effects, { type: 'wake', at: deadline }] }
   let retrying = step.state
   for (const [id, member] of retrying.members) if (member.pull === 'failed') retrying = withMember(retrying, id, { pull: 'none' })
   const pulled = pullKnown(retrying)

@@ -180,6 +180,13 @@ t.test('with too few inputs the round waits and says so; the rule is never weake
   t.match(waitingFor(state, config, 60_000)?.what, '1 more of 3 updates')
 })
 
+t.test('a clock that wakes the round too early is asked again', async (t) => {
+  const gathering: RoundEvent[] = [...started, { type: 'trained', round: 1, now: 1000 }]
+  const { state, effects } = play([...gathering, { type: 'wake', now: 1001 }])
+  t.equal(state.phase, 'gathering')
+  t.equal(effects.filter((effect) => effect === 'wake').length, 2)
+})
+
 t.test('a restart republishes what was signed and gathers on; a finished peer stays finished', async (t) => {
   const trained = play([{ type: 'start', now: 0, resume: { round: 4, stage: 'trained' } }])
   t.match(trained, { state: { phase: 'gathering', round: 4 }, effects: ['publish', 'wake'] })
