@@ -1,12 +1,11 @@
 // `murmur demo` (and `npm start`): a network with an attacker, run with the robust rule and then without, and what that did.
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { Option } from 'commander'
-import { z } from 'zod'
 import { parseRule } from '../../protocol/aggregation/index.ts'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { promise } from '../../protocol/sampling.ts'
 import { ATTACKS, parseAttack } from '../lab/attacks.ts'
+import { type DemoOptions, demoOptions } from './demo-flags.ts'
 import { type NetworkPlan, type NetworkResult, runNetwork } from './demo-network.ts'
 import { createView } from './demo-view.ts'
 import { mean, median, megabytes, percent, seconds } from './format.ts'
@@ -17,39 +16,8 @@ const TARGET = 0.985
 const UNDEFENDED_ROUNDS = 3
 const BASIS = 10_000
 
-const options = z.object({
-  peers: z.coerce.number().int().min(2).max(30).default(6),
-  attackers: z.coerce.number().int().min(0).max(15).default(1),
-  attack: z.string().default('sign-flip:4'),
-  rule: z.string().default('nnm | trimmed-mean'),
-  rounds: z.coerce.number().int().min(1).max(1000).default(6),
-  alpha: z.coerce.number().positive().default(0.5),
-  seed: z.coerce.number().int().min(0).default(1),
-  json: z.boolean().default(false),
-})
-
-type DemoOptions = z.output<typeof options>
-
-export function demoFlags(): Option[] {
-  return [
-    new Option('--peers <N>', 'processes, attackers included (default: 6)'),
-    new Option('--attackers <N>', 'how many of them are malicious (default: 1)'),
-    new Option(
-      '--attack <NAME[:SCALE]>',
-      `${Object.entries(ATTACKS)
-        .map(([name, { description }]) => `${name}: ${description}`)
-        .join('; ')} (default: sign-flip:4)`,
-    ),
-    new Option('--rule <RULE>', 'aggregation: [nnm |] mean, trimmed-mean or median (default: nnm | trimmed-mean)'),
-    new Option('--rounds <N>', 'most rounds (default: 6)'),
-    new Option('--alpha <ALPHA>', 'Dirichlet alpha of the data shards: small is uneven (default: 0.5)'),
-    new Option('--seed <N>', 'seed of the shards and the initial weights (default: 1)'),
-    new Option('--json', 'print one JSON object as the last line'),
-  ]
-}
-
 export async function demo(given: Record<string, unknown>): Promise<void> {
-  const parsed = options.safeParse(given)
+  const parsed = demoOptions.safeParse(given)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]!
     throw new MurmurError(

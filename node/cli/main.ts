@@ -1,11 +1,9 @@
-// The command `murmur`: what can be asked of it, with examples. Each command is one file beside this one.
+// The command `murmur`: what can be asked of it, with examples. Each command is one file beside this one, loaded when it is asked for.
 import { Command } from 'commander'
 import { MurmurError } from '../../protocol/errors.ts'
 import { localOptions, taskOptions } from '../options.ts'
-import { demo, demoFlags } from './demo.ts'
+import { demoFlags } from './demo-flags.ts'
 import { flagsOf } from './flags.ts'
-import { joinCommand, startCommand } from './run.ts'
-import { statusCommand } from './status.ts'
 
 /** Exit codes: 0 done, 1 failed with a sentence on stderr, 2 wrong usage (commander), 130 interrupted. */
 const FAILED = 1
@@ -38,7 +36,7 @@ Examples:
   npx murmur start mynet --data ./scans --model ./cnn.onnx --name "Chest clinic"
   npx murmur start mynet                            go on after a stop or a crash`,
   )
-  .action(startCommand)
+  .action(async (dir, given) => (await import('./run.ts')).startCommand(dir, given))
 const agreed = flagsOf(taskOptions, 'Agreed by all peers, fixed when the network is founded:')
 const own = () => flagsOf(localOptions, "This peer's own, kept in DIR/murmur.yaml:")
 for (const flag of [...agreed, ...own()]) start.addOption(flag)
@@ -58,7 +56,7 @@ Examples:
   npx murmur join /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW... --data ./scans --dir clinic-b
   MURMUR_JOIN=/shared/join npx murmur join --data mnist --shard auto/8 --yes`,
   )
-  .action(joinCommand)
+  .action(async (line, given) => (await import('./run.ts')).joinCommand(line, given))
 for (const flag of own()) join.addOption(flag)
 
 program
@@ -67,7 +65,7 @@ program
   .description('what a running peer does now')
   .option('--json', 'print one JSON object')
   .addHelpText('after', '\nExample:\n  npx murmur status mynet')
-  .action(statusCommand)
+  .action(async (dir, given) => (await import('./status.ts')).statusCommand(dir, given))
 
 const demoCommand = program
   .command('demo')
@@ -80,7 +78,7 @@ Examples:
   npx murmur demo --attackers 2 --peers 8 --attack gaussian:0.5
   npx murmur demo --rule "trimmed-mean" --alpha 0.1 --json`,
   )
-  .action(demo)
+  .action(async (given) => (await import('./demo.ts')).demo(given))
 for (const flag of demoFlags()) demoCommand.addOption(flag)
 
 try {

@@ -14,7 +14,7 @@ import type { PeerParts } from './parts.ts'
 import { roundConfig } from './round-config.ts'
 
 /** Validation samples read after each round, at a regular stride: more would take longer than they tell. */
-const VALIDATION_SAMPLES = 1000
+const VALIDATION_SAMPLES = 500
 
 interface Outlets {
   emit: (event: PeerEvent) => void

@@ -1,6 +1,3 @@
-// The round state machine: (state, event) -> (state, effects), pure. It decides; the peer's loop carries out.
-// Rounds have no barrier: a peer trains, announces, gathers, aggregates what it has once that is enough, and moves on.
-import type { PeerId } from '../identity.ts'
 import { sameUpdate, type Update } from '../update.ts'
 import { ARRIVALS_KEPT, gatherMillis } from './deadline.ts'
 import { admit, reached, withMember } from './members.ts'

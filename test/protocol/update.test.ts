@@ -21,7 +21,7 @@ const alice = signerOf('alice')
 const payload = new Uint8Array(16)
 const ref = { hash: payloadRoot(payload, sha256), length: 16, codec: 'float32' }
 
-t.test('an update survives the wire with all its fields', async (t) => {
+t.test('an update survives the wire with all its fields', async (_t) => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 0xffffffff }),
