@@ -42,6 +42,10 @@ export function sealEnvelope(domain: Domain, payload: Uint8Array, signer: { publ
   )
 }
 
+type Fields = { publicKey: Uint8Array; payloadType: Uint8Array; payload: Uint8Array; signature: Uint8Array }
+
+const fieldsOf = ({ publicKey, payloadType, payload, signature }: Fields): Fields => ({ publicKey, payloadType, payload, signature })
+
 export interface OpenedEnvelope {
   author: PeerId
   /** The signed bytes: what is hashed, compared and parsed. */
@@ -50,13 +54,15 @@ export interface OpenedEnvelope {
 
 /** The author and payload of an envelope, or why it is not to be believed. The caller has bounded `bytes`. */
 export function openEnvelope(bytes: Uint8Array, domain: Domain, verify: Verify): OpenedEnvelope | 'malformed' | 'bad-signature' {
-  let envelope: { publicKey: Uint8Array; payloadType: Uint8Array; payload: Uint8Array; signature: Uint8Array }
+  let envelope: Fields
   try {
     envelope = fromBinary(EnvelopeSchema, bytes)
   } catch {
     return 'malformed'
   }
   const { publicKey, payload, signature } = envelope
+  // One encoding only: else anyone could make ever new messages of one record, and everyone would verify each.
+  if (!equals(toBinary(EnvelopeSchema, create(EnvelopeSchema, fieldsOf(envelope))), bytes)) return 'malformed'
   if (!equals(envelope.payloadType, payloadType(domain))) return 'malformed'
   if (!isEd25519PublicKey(publicKey) || signature.length !== 64) return 'bad-signature'
   return verify(publicKey, signedText(domain, payload), signature) ? { author: peerIdOf(publicKey), payload } : 'bad-signature'

@@ -6,7 +6,12 @@ import { MurmurError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 
 const hex32 = z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 lowercase hex digits')
-const text = z.string().min(1).max(LIMITS.nameLength)
+/** Text that people are shown: no control characters, which could rewrite a terminal. */
+const text = z
+  .string()
+  .min(1)
+  .max(LIMITS.nameLength)
+  .regex(/^\P{C}+$/u, 'must not hold control characters')
 const count = z.int().min(1)
 const seconds = z.number().positive().max(31_536_000)
 const share = z.number().min(0).max(1)
@@ -131,6 +136,9 @@ export const manifestSchema = z.strictObject({
 
 export type Manifest = z.output<typeof manifestSchema>
 
+/** Text that came from elsewhere, as one short line. */
+const printable = (given: string): string => given.replace(/\p{C}/gu, '?').slice(0, 200)
+
 /** Parses and checks manifest bytes. @throws limit-exceeded, task-invalid, task-unsupported */
 export function parseManifest(bytes: Uint8Array): Manifest {
   if (bytes.length > LIMITS.manifestBytes) {
@@ -149,7 +157,10 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   const parsed = manifestSchema.safeParse(json)
   if (!parsed.success) {
     const issue = parsed.error.issues[0]
-    throw new MurmurError('task-invalid', `The task manifest is invalid at ${issue?.path.join('.') || 'its top'}: ${issue?.message}.`)
+    throw new MurmurError(
+      'task-invalid',
+      `The task manifest is invalid at ${printable(issue?.path.join('.') || 'its top')}: ${printable(issue?.message ?? '')}.`,
+    )
   }
   return checkManifest(parsed.data)
 }

@@ -7,7 +7,7 @@ export const REJECTIONS = {
   malformed: { verdict: 'reject', fault: 'forwarder', why: 'not a message of this protocol' },
   'too-large': { verdict: 'reject', fault: 'forwarder', why: 'larger than the limit for its kind' },
   'bad-signature': { verdict: 'reject', fault: 'forwarder', why: 'unsigned, or the signature does not fit' },
-  'bad-inline': { verdict: 'reject', fault: 'forwarder', why: 'the payload beside the record does not have the signed hash' },
+  'bad-inline': { verdict: 'ignore', fault: 'forwarder', why: 'the payload beside the record does not have the signed hash' },
   'wrong-task': { verdict: 'reject', fault: 'forwarder', why: 'signed for another task' },
   'wrong-version': { verdict: 'ignore', fault: 'nobody', why: 'a newer version of the protocol' },
   own: { verdict: 'ignore', fault: 'nobody', why: 'the own record, come back' },

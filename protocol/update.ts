@@ -97,8 +97,10 @@ export function decodeGossip(bytes: Uint8Array): GossipMessage | RejectionCode {
   if (bytes.length > LIMITS.gossipBytes) return 'too-large'
   try {
     const { body } = fromBinary(GossipSchema, bytes)
-    if (body.case === 'announcement') return { type: 'announcement', record: body.value.record, inline: body.value.inline }
-    if (body.case === 'evidence') return { type: 'evidence', first: body.value.first, second: body.value.second }
+    if (body.case === 'announcement')
+      // Copies: what is kept must not hold on to the whole frame it came in.
+      return { type: 'announcement', record: body.value.record.slice(), inline: body.value.inline.slice() }
+    if (body.case === 'evidence') return { type: 'evidence', first: body.value.first.slice(), second: body.value.second.slice() }
     return 'wrong-version'
   } catch {
     return 'malformed'

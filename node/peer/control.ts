@@ -1,6 +1,6 @@
 // The control socket: how every command asks a running peer. A Unix socket that only its owner may open; one JSON request a line.
 import { createHash } from 'node:crypto'
-import { chmod, mkdir, rm } from 'node:fs/promises'
+import { chmod, lstat, mkdir, rm } from 'node:fs/promises'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -14,6 +14,9 @@ const MAX_SOCKET_PATH = 100
 /** Bytes of a request line: a method's name and little else. */
 const MAX_REQUEST = 4096
 
+/** Milliseconds a running peer may take to answer. */
+const ANSWER_MILLIS = 5000
+
 /** The socket of a peer's directory: inside it, or in a private folder of the temporary one where the path would be too long. */
 function socketPath(dir: string): { path: string; folder?: string } {
   const inside = join(resolve(dir), 'murmur.sock')
@@ -26,7 +29,7 @@ function socketPath(dir: string): { path: string; folder?: string } {
 /** Serves `status` (one answer) and `events` (a line an event until the client leaves). Call only while the directory's lock is held. */
 export async function serveControl(dir: string, peer: Peer): Promise<() => Promise<void>> {
   const { path, folder } = socketPath(dir)
-  if (folder !== undefined) await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (folder !== undefined) await makePrivate(folder)
   await rm(path, { force: true })
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
@@ -63,9 +66,18 @@ export async function serveControl(dir: string, peer: Peer): Promise<() => Promi
   }
 }
 
+/** The folder in the shared temporary directory must be ours alone. */
+async function makePrivate(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+  const { uid, mode } = await lstat(folder)
+  if (uid !== process.getuid?.() || (mode & 0o077) !== 0) {
+    throw new MurmurError('disk-failed', `${folder} belongs to someone else; remove it, or use a peer directory with a shorter path.`)
+  }
+}
+
 /** Asks the peer that runs in `dir`. @throws not-running */
 export async function askStatus(dir: string): Promise<PeerStatus> {
-  const socket = createConnection(socketPath(dir).path)
+  const socket = createConnection(socketPath(dir).path).setTimeout(ANSWER_MILLIS, () => socket.destroy(new Error('it does not answer')))
   try {
     await new Promise<void>((done, failed) => socket.once('connect', done).once('error', failed))
     socket.write('status\n')

@@ -45,13 +45,19 @@ export async function fetchTask(
   parts: { network: Network; verify: Verify; hash: Hash; signal: AbortSignal; onProgress: (text: string) => void },
 ): Promise<Task> {
   const { network, verify, hash, signal, onProgress } = parts
+  const liars = new Map<PeerId, unknown>()
   for (let asked = 0; ; asked++) {
     const peer = reached[asked % reached.length] ?? ''
     try {
       const bytes = await network.request(peer, TASK_PROTOCOL, new Uint8Array(), { signal })
       return openTask(manifestIn(bytes, peer), { verify, hash, ...(target.task !== undefined && { expected: target.task }) })
     } catch (cause) {
-      if (!isMurmurError(cause, 'peer-unreachable') && !isMurmurError(cause, 'peer-refused')) throw cause
+      if (!isMurmurError(cause, 'peer-unreachable') && !isMurmurError(cause, 'peer-refused')) {
+        // A line that names the task by its hash needs one honest peer among those it names.
+        liars.set(peer, cause)
+        if (target.task === undefined || !isMurmurError(cause) || cause.code === 'cancelled' || reached.every((each) => liars.has(each)))
+          throw cause
+      }
       if (asked * ASK_AGAIN_MILLIS >= ASK_MILLIS) {
         throw new MurmurError(
           'peer-unreachable',

@@ -39,11 +39,14 @@ export interface Inbox {
   stop(): void
 }
 
-export function createInbox(parts: PeerParts, loop: Loop, emit: (event: PeerEvent) => void): Inbox {
+export function createInbox(
+  parts: PeerParts,
+  loop: Loop,
+  emit: (event: PeerEvent) => void,
+  evidence: Map<PeerId, { first: Uint8Array; second: Uint8Array }>,
+): Inbox {
   const { network, clock, store, task, hash, random } = parts
   const rules: UpdateRules = { task: task.id, codec: task.manifest.codec, length: task.exchanged, verify: parts.verify }
-  /** One pair an author: what proves that it signed two updates for one round. */
-  const evidence = new Map<PeerId, { first: Uint8Array; second: Uint8Array }>()
   const stopping = new AbortController()
   let cancelExchange = () => {}
 
@@ -57,7 +60,10 @@ export function createInbox(parts: PeerParts, loop: Loop, emit: (event: PeerEven
     if (update.author === network.self) loop.onOwnRecord(update)
     if (inline !== undefined) loop.holdInline(update, inline)
     const code = loop.dispatch({ type: 'record', update, now: clock.now() })
-    if (code !== undefined) return refuse(code, { author: update.author, round: update.round, ...(from && { from }) })
+    if (code !== undefined) {
+      loop.dropInline(update)
+      return refuse(code, { author: update.author, round: update.round, ...(from && { from }) })
+    }
     store.saveRecord(update.author, encodeAnnouncement(update.envelope, new Uint8Array()))
     return 'accept'
   }
@@ -87,6 +93,11 @@ export function createInbox(parts: PeerParts, loop: Loop, emit: (event: PeerEven
     return refuse('bad-inline', { from, author: update.author, round: update.round })
   }
 
+  /** A record that another passed on is no sign that its author is there now. */
+  function hearsay(author: PeerId): void {
+    if (!network.peers().includes(author)) loop.dispatch({ type: 'peer-gone', peer: author, now: clock.now() })
+  }
+
   /** Asks one peer for the newest records it holds. */
   async function exchangeWith(peer: PeerId): Promise<void> {
     const body = toBinary(RecordsRequestSchema, create(RecordsRequestSchema, { task: task.id }))
@@ -96,7 +107,7 @@ export function createInbox(parts: PeerParts, loop: Loop, emit: (event: PeerEven
       const update = openUpdate(envelope, rules)
       if (typeof update === 'string') refuse(update, { from: peer })
       // Most of a page is known already; only what is new or wrong is worth an event.
-      else if (!loop.knows(update)) take(update, peer)
+      else if (!loop.knows(update) && take(update, peer) === 'accept') hearsay(update.author)
     }
     for (const pair of response.evidence.slice(0, LIMITS.recordsPerPage)) takeEvidence(pair.first, pair.second, peer)
   }

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MurmurError } from '../../protocol/errors.ts'
 import { encodeJoinLine, JOIN_LINE_ADDRESSES } from '../../protocol/join-line.ts'
-import type { Hash } from '../../protocol/payload.ts'
+import type { Hash, PayloadRef } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
 import { type LoadedData, loadData } from '../data/load.ts'
 import type { PeerEvent } from '../events.ts'
@@ -44,6 +44,9 @@ export interface Running {
   stop(): Promise<void>
 }
 
+/** Between two lines about a fetch. */
+const PROGRESS_MILLIS = 3000
+
 const hash: Hash = (bytes) => createHash('sha256').update(bytes).digest()
 const random = { bytes: (count: number) => new Uint8Array(randomBytes(count)) }
 
@@ -71,7 +74,12 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     undo.push(() => store.close())
     for (const object of objects) await store.putObject(object.hash, object.bytes)
     const exchange = createPayloadExchange({ network, store, task: task.id, hash, clock: systemClock })
-    const model = await obtainModel(task, store, (ref) => exchange.pull(ref, () => reached, { signal }), onProgress)
+    const model = await obtainModel(
+      task,
+      store,
+      (ref) => exchange.pull(ref, () => reached, { signal, onProgress: progressOf(ref, onProgress) }),
+      onProgress,
+    )
 
     onProgress('Reading the data ...')
     const data = await readData(local, task, signer.peerId)
@@ -157,6 +165,16 @@ function readData(local: LocalOptions, task: Task, peerId: string): Promise<Load
     seed: local.dataSeed,
     withTest: local.test,
   })
+}
+
+/** Says every few seconds how far a long fetch has come. */
+function progressOf(ref: PayloadRef, say: (text: string) => void): (bytes: number) => void {
+  let said = performance.now()
+  return (bytes) => {
+    if (performance.now() - said < PROGRESS_MILLIS) return
+    said = performance.now()
+    say(`Fetched ${Math.round((100 * bytes) / ref.length)} % of ${(ref.length / 1e6).toFixed(1)} MB ...`)
+  }
 }
 
 async function writeModel(dir: string, model: TaskModel, params: Float32Array): Promise<string> {

@@ -2,6 +2,7 @@
 // One update in one direction: train -> encode -> sign -> store -> gossip; pull -> gate -> aggregate -> evaluate -> store -> next round.
 import { codecOf } from '../../protocol/codec/index.ts'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
+import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { payloadRoot } from '../../protocol/payload.ts'
 import type { RejectionCode } from '../../protocol/rejections.ts'
@@ -21,6 +22,8 @@ interface Outlets {
   tellPhase: () => void
   onFinished: (reason: string) => void
   onFailed: (error: MurmurError) => void
+  /** Proof of equivocation, by author: gathered by the loop and the inbox, told to whoever asks. */
+  evidence: Map<PeerId, { first: Uint8Array; second: Uint8Array }>
 }
 
 export interface Loop {
@@ -39,6 +42,8 @@ export interface Loop {
   knows(update: Update): boolean
   /** A payload that came beside its record, already checked against it. */
   holdInline(update: Update, payload: Uint8Array): void
+  /** Its record was not taken. */
+  dropInline(update: Update): void
   /** The own record came back from others. */
   onOwnRecord(update: Update): void
 }
@@ -59,10 +64,13 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
   let start = parts.initial
   let accuracy: number | undefined
   let loss: number | undefined
+  /** The newest round whose record was begun to be signed: rounds strictly increase, also where a jump overtakes one. */
+  let signing = 0
   let announcement: { update: Update; payload: Uint8Array; told: boolean } | undefined
   let resume: { round: number; stage: 'trained' | 'aggregated' | 'final' } | undefined
   let training = new AbortController()
   const inlined = new Map<string, Uint8Array>()
+  const pulling = new Map<PeerId, AbortController>()
   const stopping = new AbortController()
   const timers = new Set<() => void>()
   const running = new Set<Promise<void>>()
@@ -119,6 +127,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
 
   async function tellEquivocation(first: Update, second: Update): Promise<void> {
     const message = encodeEvidence(first.envelope, second.envelope)
+    outlets.evidence.set(first.author, { first: first.envelope, second: second.envelope })
     emit({ type: 'equivocation', author: first.author, round: first.round })
     store.saveRecord(`evidence ${first.author}`, message)
     await network.publish(topicOf(task), message)
@@ -156,6 +165,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       // The model the round began with is still good: it takes part with that one and a fresh optimizer.
       optimizer = new Float32Array()
       emit({ type: 'warning', code: error.code, message: error.message })
+      if (signal.aborted || state.round !== round) return
     }
     params = trained
     await announce(round, parts.forge ? parts.forge({ start, trained, round }) : trained, false)
@@ -164,6 +174,8 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
 
   /** Encodes, signs and stores the update of a round; nothing is told to anyone before it is on disk. */
   async function announce(round: number, vector: Float32Array, final: boolean): Promise<void> {
+    if (round <= signing) return
+    signing = round
     const payload = codec.encode(vector.subarray(0, task.exchanged))
     const root = payloadRoot(payload, hash)
     const ref = { hash: root, length: payload.length, codec: manifest.codec }
@@ -173,10 +185,10 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       store.putObject(hexOf(root), payload),
       final ? undefined : store.saveCheckpoint({ round, stage: 'trained', steps, params, optimizer }),
     ])
-    // A jump may have overtaken this round meanwhile: rounds that are signed strictly increase.
-    if (announcement !== undefined && announcement.update.round >= round) return
-    announcement = { update, payload, told: false }
+    if (signing !== round) return
     await store.saveAnnouncement(update.envelope)
+    // Only now: whoever asks is told what a restart will know too.
+    if (round > (announcement?.update.round ?? 0)) announcement = { update, payload, told: false }
   }
 
   async function publish(): Promise<void> {
@@ -187,9 +199,18 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     emit({ type: 'published', round: update.round, bytes: payload.length, recipients, republished: told })
   }
 
+  /** Ends the pull of an older record of the same author: one at a time, however slowly it is answered. */
+  function supersede(author: PeerId): AbortSignal {
+    pulling.get(author)?.abort()
+    const controller = new AbortController()
+    pulling.set(author, controller)
+    return AbortSignal.any([controller.signal, stopping.signal])
+  }
+
   async function pull(update: Update): Promise<void> {
     const { author, round } = update
     const answer = (ok: boolean) => dispatch({ type: 'payload', update, ok, now: clock.now() })
+    const signal = supersede(author)
     let payload: Uint8Array
     try {
       const key = hexOf(update.payload.hash)
@@ -197,9 +218,9 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       if (inline !== undefined) await store.putObject(key, inline)
       inlined.delete(key)
       const others = () => network.peers().filter((peer) => peer !== author)
-      payload = await exchange.pull(update.payload, () => [author, ...others()], { signal: stopping.signal })
+      payload = await exchange.pull(update.payload, () => [author, ...others()], { signal })
     } catch {
-      if (stopping.signal.aborted) return
+      if (signal.aborted) return
       emit({ type: 'rejected', code: 'unavailable', author, round })
       answer(false)
       return
@@ -240,8 +261,9 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     ])
     accuracy = evaluation.accuracy
     emit({ type: 'evaluated', round, split: 'validation', ...evaluation })
-    dispatch({ type: 'aggregated', round, accuracy, now: clock.now() })
+    // Before the round goes on: what the next one announces or pulls must not be taken for a leftover.
     await prune()
+    dispatch({ type: 'aggregated', round, accuracy, now: clock.now() })
   }
 
   /** What others have of us in this round, as they decode it; the model as it is where nothing was announced for it. */
@@ -305,13 +327,23 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     return new DataView(digest.buffer, digest.byteOffset).getUint32(0)
   }
 
+  /** A signed payload that is lost, from the checkpoint it was made of; undefined where that gives other bytes. */
+  async function encodeAgain(update: Update): Promise<Uint8Array | undefined> {
+    const payload = codec.encode(params.subarray(0, task.exchanged))
+    const root = payloadRoot(payload, hash)
+    if (hexOf(root) !== hexOf(update.payload.hash)) return undefined
+    await store.putObject(hexOf(root), payload)
+    return payload
+  }
+
   async function restore(): Promise<void> {
     const [checkpoint, envelope] = await Promise.all([store.loadCheckpoint(), store.loadAnnouncement()])
     if (checkpoint !== undefined) ({ params, optimizer, steps } = checkpoint)
     start = params
     if (envelope !== undefined) {
       const update = openUpdate(envelope, rules)
-      const payload = typeof update === 'object' ? await store.getObject(hexOf(update.payload.hash)) : undefined
+      const payload =
+        typeof update === 'object' ? ((await store.getObject(hexOf(update.payload.hash))) ?? (await encodeAgain(update))) : undefined
       if (typeof update === 'string' || payload === undefined || update.author !== network.self) {
         throw new MurmurError(
           'directory-invalid',
@@ -319,6 +351,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
         )
       }
       announcement = { update, payload, told: true }
+      signing = update.round
     }
     const signed = announcement?.update.round ?? 0
     if (announcement?.update.final) resume = { round: signed - 1, stage: 'final' }
@@ -352,7 +385,8 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     model: () => params,
     metrics: () => ({ ...(accuracy !== undefined && { accuracy }), ...(loss !== undefined && { loss }) }),
     records() {
-      const others = [...state.members.values()].flatMap(({ latest, future }) => future ?? latest ?? [])
+      const honest = [...state.members].filter(([id]) => !state.shutOut.has(id))
+      const others = honest.flatMap(([, { latest, future }]) => future ?? latest ?? [])
       return [...(announcement ? [announcement.update] : []), ...others].map((update) => update.envelope)
     },
     knows(update) {
@@ -364,6 +398,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     holdInline(update, payload) {
       if (inlined.size < 2 * LIMITS.members) inlined.set(hexOf(update.payload.hash), payload)
     },
+    dropInline: (update) => void inlined.delete(hexOf(update.payload.hash)),
     onOwnRecord(update) {
       if (update.round <= (announcement?.update.round ?? 0)) return
       outlets.onFailed(

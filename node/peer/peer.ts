@@ -47,6 +47,7 @@ export function createPeer(parts: PeerParts): Peer {
   const listeners = new Set<(event: PeerEvent) => void>()
   const { promise: finished, resolve: onFinished, reject: onFailed } = Promise.withResolvers<string>()
   finished.catch(() => {})
+  const evidence = new Map<PeerId, { first: Uint8Array; second: Uint8Array }>()
   let cancelHeartbeat = () => {}
   let stopped = false
   let phase: Phase = 'starting'
@@ -56,8 +57,14 @@ export function createPeer(parts: PeerParts): Peer {
     for (const listener of listeners) listener(event)
   }
 
-  const loop = createLoop(parts, initialState(), { emit, tellPhase, onFinished, onFailed: (error: MurmurError) => onFailed(error) })
-  const inbox = createInbox(parts, loop, emit)
+  const loop = createLoop(parts, initialState(), {
+    emit,
+    tellPhase,
+    onFinished,
+    onFailed: (error: MurmurError) => onFailed(error),
+    evidence,
+  })
+  const inbox = createInbox(parts, loop, emit, evidence)
 
   /** Says what the peer does now and what it waits for. */
   function tellPhase(): void {

@@ -25,7 +25,6 @@ export function initialState(): RoundState {
     deadline: 0,
     arrivals: [],
     targetRounds: 0,
-    startedAt: 0,
   }
 }
 
@@ -64,7 +63,7 @@ const after = (effects: readonly RoundEffect[], step: Step): Step => ({ ...step,
 
 function start(state: RoundState, { now, resume }: Of<'start'>, config: RoundConfig): Step {
   if (resume === undefined) return proceed(state, config, now)
-  const resumed = { ...state, round: resume.round }
+  const resumed = reached(state, resume.round)
   if (resume.stage === 'trained') return gather(draw(resumed, config, now), config, now, [{ type: 'publish', round: resume.round }])
   if (resume.stage === 'final') return { state: { ...resumed, phase: 'finished' }, effects: [{ type: 'publish', round: resume.round }] }
   return next(resumed, config, now)
@@ -72,7 +71,7 @@ function start(state: RoundState, { now, resume }: Of<'start'>, config: RoundCon
 
 /** Whatever the state allows now: pull, start, jump ahead, or aggregate. Every event that may unblock something ends here. */
 function proceed(state: RoundState, config: RoundConfig, now: number): Step {
-  if (state.phase === 'finished' || state.phase === 'aggregating') return same(state)
+  if (state.startedAt === undefined || state.phase === 'finished' || state.phase === 'aggregating') return same(state)
   const ahead = honestRound(state, config)
   if (ahead >= state.round + JUMP_LAG) return jump(state, ahead, config, now)
   if (state.phase === 'waiting') {
@@ -194,7 +193,8 @@ function shutOut(state: RoundState, [first, second]: readonly [Update, Update]):
 function regather(state: RoundState, event: Of<'aggregate-failed'>, config: RoundConfig): Step {
   let next: RoundState = { ...state, phase: 'gathering' }
   for (const author of event.authors) next = withMember(next, author, { ready: undefined, pull: 'failed' })
-  return proceed(next, config, event.now)
+  // The deadline's wake may have come while aggregating; without another nobody would ask for those payloads again.
+  return after([{ type: 'wake', at: Math.max(next.deadline, event.now + RETRY_MILLIS) }], proceed(next, config, event.now))
 }
 
 function endRound(state: RoundState, event: Of<'aggregated'>, config: RoundConfig): Step {
@@ -203,7 +203,7 @@ function endRound(state: RoundState, event: Of<'aggregated'>, config: RoundConfi
   const ended = { ...state, targetRounds }
   if (targetRounds >= TARGET_ROUNDS)
     return finish(ended, `the target accuracy of ${stop.targetAccuracy} was held for ${TARGET_ROUNDS} rounds`)
-  if (stop.millis !== undefined && event.now - state.startedAt >= stop.millis) {
+  if (stop.millis !== undefined && event.now - (state.startedAt ?? event.now) >= stop.millis) {
     return finish(ended, `the time limit of ${stop.millis / 1000} s was reached`)
   }
   return next(ended, config, event.now)

@@ -64,7 +64,8 @@ export interface RoundState {
   arrivals: readonly number[]
   /** Rounds running at whose end the target was met. */
   targetRounds: number
-  startedAt: number
+  /** Undefined until the `start` event: before it, members and records are only taken note of. */
+  startedAt?: number
   finishReason?: string
 }
 

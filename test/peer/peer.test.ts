@@ -9,6 +9,10 @@ import { encodeAnnouncement, encodeEvidence, sealUpdate } from '../../protocol/u
 import { type BusPeer, busNetwork } from '../helpers/bus-peers.ts'
 import { sha256, signerOf } from '../helpers/keys.ts'
 
+// Peers' own timers do not keep a process alive; a test that waits must.
+const alive = setInterval(() => {}, 1000)
+t.teardown(() => clearInterval(alive))
+
 const four = { pace: { minPeers: 4, staleness: 2, gatherMinSeconds: 0.2, gatherMaxSeconds: 5, absentAfterSeconds: 3600 } }
 
 async function stopAll(peers: readonly BusPeer[]): Promise<void> {

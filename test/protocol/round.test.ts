@@ -180,6 +180,29 @@ t.test('with too few inputs the round waits and says so; the rule is never weake
   t.match(waitingFor(state, config, 60_000)?.what, '1 more of 3 updates')
 })
 
+t.test('before the start, members and records are taken note of and nothing is done', async (t) => {
+  const early: RoundEvent[] = [...started.slice(1), record('b', 4), record('c', 4), record('d', 4)]
+  t.same(play(early).effects, [])
+  const { state, effects } = play([...early, { type: 'start', now: 20, resume: { round: 4, stage: 'trained' } }])
+  t.match(state, { phase: 'gathering', round: 4 })
+  t.same(effects.filter((effect) => effect === 'pull').length, 3, 'what was recalled counts in the round that goes on')
+  t.notOk(effects.includes('jumped'))
+})
+
+t.test('a round whose payloads were lost on disk asks for them again', async (t) => {
+  const { state, effects } = play([
+    ...started,
+    { type: 'trained', round: 1, now: 0 },
+    ...['b', 'c'].flatMap((id): RoundEvent[] => [record(id, 1), { type: 'payload', update: updateOf(id, 1), ok: true, now: 5 }]),
+    { type: 'wake', now: 20_000 },
+    { type: 'aggregate-failed', round: 1, authors: ['b'], now: 20_010 },
+    { type: 'wake', now: 25_010 },
+  ])
+  t.equal(state.phase, 'gathering')
+  t.equal(effects.at(-2), 'pull')
+  t.equal(effects.at(-1), 'wake')
+})
+
 t.test('a clock that wakes the round too early is asked again', async (t) => {
   const gathering: RoundEvent[] = [...started, { type: 'trained', round: 1, now: 1000 }]
   const { state, effects } = play([...gathering, { type: 'wake', now: 1001 }])
