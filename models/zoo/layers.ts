@@ -6,7 +6,7 @@ import { encodeModel } from '../serialize.ts'
 export interface Network {
   /** ONNX bytes. */
   finish(): Uint8Array
-  /** A convolution that keeps the image's size. */
+  /** A convolution without padding: the image loses kernel - 1 rows and columns. */
   conv(name: string, from: number, to: number, kernel: number): Network
   /** Halves the image: the maximum of each 2 x 2 square. */
   maxPool(): Network
@@ -48,8 +48,7 @@ export function network(name: string, shape: readonly number[], prng: Prng): Net
     conv(layer, from, to, kernel) {
       const area = kernel * kernel
       const weights = draw(`${layer}.weight`, [to, from, kernel, kernel], from * area, to * area)
-      const pads = Array(4).fill((kernel - 1) / 2)
-      return push('Conv', [weights, zeros(`${layer}.bias`, to)], { kernel_shape: { ints: [kernel, kernel] }, pads: { ints: pads } })
+      return push('Conv', [weights, zeros(`${layer}.bias`, to)], { kernel_shape: { ints: [kernel, kernel] } })
     },
     maxPool: () => push('MaxPool', [], { kernel_shape: { ints: [2, 2] }, strides: { ints: [2, 2] } }),
     relu: () => push('Relu', [], {}),

@@ -15,7 +15,7 @@ const SECONDS = Number(process.argv[2] ?? 3)
 const SAMPLES = 10_000
 const BATCH = 32
 /** Multiplications and additions of mnist-cnn for one sample, forward and backward: the convolutions' and the layer's products. */
-const CNN_FLOPS = 2 * (2 * 784 * 25 * 16 + 3 * 196 * 400 * 32 + 3 * 1568 * 10)
+const CNN_FLOPS = 2 * (2 * 576 * 25 * 16 + 3 * 64 * 400 * 32 + 3 * 512 * 10)
 
 async function trainerOf(name: ZooName): Promise<{ trainer: Trainer; params: Float32Array }> {
   const prng = createPrng('bench')
