@@ -20,6 +20,9 @@ const { engine, compose } = found
 const project = `murmur-test-${process.pid}`
 const inCompose = (...args) => [compose[0], [...compose.slice(1), '-p', project, ...args]]
 
+// podman-compose scales by the file alone, which reads this.
+process.env.PEERS = String(PEERS)
+
 function run(command, args, timeout) {
   console.log(`$ ${command} ${args.join(' ')}`)
   const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], timeout })
@@ -51,7 +54,8 @@ function waitForLine(container, pattern, deadline) {
 
 try {
   run(engine, ['build', ...(engine === 'podman' ? ['--network', 'host'] : []), '-t', 'murmuration', '.'], BUILD_MILLIS)
-  const [command, args] = inCompose('up', '-d', '--scale', `peer=${PEERS}`)
+  const scale = engine === 'docker' ? ['--scale', `peer=${PEERS}`] : []
+  const [command, args] = inCompose('up', '-d', ...scale)
   run(command, args, 120_000)
   const names = capture(engine, ['ps', '--filter', `name=${project}`, '--format', '{{.Names}}'])
     .split('\n')
