@@ -1,16 +1,15 @@
 // The round loop: holds the state of the round machine and carries out what it asks for.
 // One update in one direction: train -> encode -> sign -> store -> gossip; pull -> gate -> aggregate -> evaluate -> store -> next round.
-import { codecOf } from '../../protocol/codec/index.ts'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { payloadRoot } from '../../protocol/payload.ts'
 import type { RejectionCode } from '../../protocol/rejections.ts'
 import { reduce } from '../../protocol/round/reducer.ts'
 import type { RoundConfig, RoundEffect, RoundEvent, RoundState } from '../../protocol/round/state.ts'
 import { hexOf, topicOf } from '../../protocol/task.ts'
-import { encodeAnnouncement, encodeEvidence, openUpdate, sameUpdate, sealUpdate, type Update } from '../../protocol/update.ts'
+import { encodeEvidence, sameUpdate, type Update } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
+import { createAnnouncer } from './announcer.ts'
 import type { PeerParts } from './parts.ts'
 import { roundConfig } from './round-config.ts'
 
@@ -49,12 +48,11 @@ export interface Loop {
 }
 
 export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outlets): Loop {
-  const { task, network, trainer, aggregator, store, exchange, clock, hash, signer } = parts
+  const { task, network, trainer, aggregator, store, exchange, clock, hash } = parts
   const { manifest } = task
   const { emit, tellPhase } = outlets
-  const codec = codecOf(manifest.codec)
   const config = roundConfig(parts)
-  const rules = { task: task.id, codec: manifest.codec, length: task.exchanged, verify: parts.verify }
+  const announcer = createAnnouncer(parts, emit)
 
   let state = initial
   let params = parts.initial
@@ -64,9 +62,6 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
   let start = parts.initial
   let accuracy: number | undefined
   let loss: number | undefined
-  /** The newest round whose record was begun to be signed: rounds strictly increase, also where a jump overtakes one. */
-  let signing = 0
-  let announcement: { update: Update; payload: Uint8Array; told: boolean } | undefined
   let resume: { round: number; stage: 'trained' | 'aggregated' | 'final' } | undefined
   let training = new AbortController()
   const inlined = new Map<string, Uint8Array>()
@@ -94,7 +89,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
         training.abort()
         break
       case 'publish':
-        background(publish())
+        background(announcer.publish())
         break
       case 'pull':
         background(pull(effect.update))
@@ -168,35 +163,11 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       if (signal.aborted || state.round !== round) return
     }
     params = trained
-    await announce(round, parts.forge ? parts.forge({ start, trained, round }) : trained, false)
+    const vector = parts.forge ? parts.forge({ start, trained, round }) : trained
+    await announcer.announce({ round, vector, final: false, accuracy }, () =>
+      store.saveCheckpoint({ round, stage: 'trained', steps, params, optimizer }),
+    )
     dispatch({ type: 'trained', round, now: clock.now() })
-  }
-
-  /** Encodes, signs and stores the update of a round; nothing is told to anyone before it is on disk. */
-  async function announce(round: number, vector: Float32Array, final: boolean): Promise<void> {
-    if (round <= signing) return
-    signing = round
-    const payload = codec.encode(vector.subarray(0, task.exchanged))
-    const root = payloadRoot(payload, hash)
-    const ref = { hash: root, length: payload.length, codec: manifest.codec }
-    const told = accuracy !== undefined && manifest.stop.targetAccuracy !== undefined ? { accuracy } : {}
-    const update = sealUpdate({ round, payload: ref, final, ...told }, task.id, signer)
-    await Promise.all([
-      store.putObject(hexOf(root), payload),
-      final ? undefined : store.saveCheckpoint({ round, stage: 'trained', steps, params, optimizer }),
-    ])
-    if (signing !== round) return
-    await store.saveAnnouncement(update.envelope)
-    // Only now: whoever asks is told what a restart will know too.
-    if (round > (announcement?.update.round ?? 0)) announcement = { update, payload, told: false }
-  }
-
-  async function publish(): Promise<void> {
-    if (announcement === undefined) return
-    const { update, payload, told } = announcement
-    announcement.told = true
-    const recipients = await network.publish(topicOf(task), encodeAnnouncement(update.envelope, payload))
-    emit({ type: 'published', round: update.round, bytes: payload.length, recipients, republished: told })
   }
 
   /** Ends the pull of an older record of the same author: one at a time, however slowly it is answered. */
@@ -238,7 +209,8 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       dispatch({ type: 'aggregate-failed', round, authors: lost, now: clock.now() })
       return
     }
-    const own = ownVector(round)
+    // As others decode it; the model as it is where nothing was announced for this round.
+    const own = announcer.vectorOf(round) ?? params.subarray(0, task.exchanged)
     const probed = parts.probe?.length ? { probe: { authors: parts.probe, start: start.subarray(0, task.exchanged) } } : {}
     const outcome = await aggregator.aggregate({
       rule: manifest.rule,
@@ -251,9 +223,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       inputs: held.map(({ update, payload }) => ({ author: update.author, payload: payload! })),
       ...probed,
     })
-    const next = Float32Array.from(params)
-    next.set(outcome.output)
-    params = next
+    params = withExchanged(outcome.output)
     emit(describe(round, f, inputs, outcome))
     const [evaluation] = await Promise.all([
       trainer.evaluate({ params, split: 'validation', samples: VALIDATION_SAMPLES, signal: stopping.signal }),
@@ -264,13 +234,6 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     // Before the round goes on: what the next one announces or pulls must not be taken for a leftover.
     await prune()
     dispatch({ type: 'aggregated', round, accuracy, now: clock.now() })
-  }
-
-  /** What others have of us in this round, as they decode it; the model as it is where nothing was announced for it. */
-  function ownVector(round: number): Float32Array {
-    const decoded =
-      announcement?.update.round === round ? codec.decode(announcement.payload, task.exchanged, manifest.limits.maxAbs) : undefined
-    return decoded !== undefined && 'values' in decoded ? decoded.values : params.subarray(0, task.exchanged)
   }
 
   function describe(
@@ -299,8 +262,8 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
   }
 
   async function finish(round: number, reason: string): Promise<void> {
-    if (announcement?.update.final !== true) await announce(round + 1, params, true)
-    await publish()
+    if (!announcer.newest()?.final) await announcer.announce({ round: round + 1, vector: params, final: true, accuracy })
+    await announcer.publish()
     const model = await parts.onFinish?.(params)
     emit({ type: 'finished', round, reason, ...(accuracy !== undefined && { accuracy }), ...(model !== undefined && { model }) })
     if (parts.testAtEnd) {
@@ -312,11 +275,9 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
 
   /** Keeps on disk only the payloads that someone may still ask for. */
   async function prune(): Promise<void> {
+    const updates = [announcer.newest(), ...[...state.members.values()].flatMap(({ latest, ready, future }) => [latest, ready, future])]
     const keep = new Set([manifest.model.hash, manifest.weights.hash])
-    if (announcement !== undefined) keep.add(hexOf(announcement.update.payload.hash))
-    for (const { latest, ready, future } of state.members.values()) {
-      for (const update of [latest, ready, future]) if (update !== undefined) keep.add(hexOf(update.payload.hash))
-    }
+    for (const update of updates) if (update !== undefined) keep.add(hexOf(update.payload.hash))
     for (const key of inlined.keys()) if (!keep.has(key)) inlined.delete(key)
     await store.pruneObjects(keep)
   }
@@ -327,44 +288,28 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     return new DataView(digest.buffer, digest.byteOffset).getUint32(0)
   }
 
-  /** A signed payload that is lost, from the checkpoint it was made of; undefined where that gives other bytes. */
-  async function encodeAgain(update: Update): Promise<Uint8Array | undefined> {
-    const payload = codec.encode(params.subarray(0, task.exchanged))
-    const root = payloadRoot(payload, hash)
-    if (hexOf(root) !== hexOf(update.payload.hash)) return undefined
-    await store.putObject(hexOf(root), payload)
-    return payload
-  }
-
   async function restore(): Promise<void> {
-    const [checkpoint, envelope] = await Promise.all([store.loadCheckpoint(), store.loadAnnouncement()])
+    const checkpoint = await store.loadCheckpoint()
     if (checkpoint !== undefined) ({ params, optimizer, steps } = checkpoint)
-    start = params
-    if (envelope !== undefined) {
-      const update = openUpdate(envelope, rules)
-      const payload =
-        typeof update === 'object' ? ((await store.getObject(hexOf(update.payload.hash))) ?? (await encodeAgain(update))) : undefined
-      if (typeof update === 'string' || payload === undefined || update.author !== network.self) {
-        throw new MurmurError(
-          'directory-invalid',
-          "The stored announcement is damaged or another peer's; restore the directory or join anew from an empty one.",
-        )
-      }
-      announcement = { update, payload, told: true }
-      signing = update.round
-    }
-    const signed = announcement?.update.round ?? 0
-    if (announcement?.update.final) resume = { round: signed - 1, stage: 'final' }
-    else if (signed > (checkpoint?.round ?? 0)) {
+    const signed = await announcer.restore(params)
+    if (signed?.final) resume = { round: signed.round - 1, stage: 'final' }
+    else if (signed !== undefined && signed.round > (checkpoint?.round ?? 0)) {
       // The checkpoint of the signed round is lost; what was signed is the model of that round.
-      const decoded = codec.decode(announcement!.payload, task.exchanged, manifest.limits.maxAbs)
-      if ('values' in decoded) params = Float32Array.from([...decoded.values, ...params.subarray(task.exchanged)])
-      resume = { round: signed, stage: 'trained' }
+      params = withExchanged(announcer.vectorOf(signed.round) ?? params)
+      resume = { round: signed.round, stage: 'trained' }
     } else if (checkpoint !== undefined) {
       // Trained but not signed before the crash: the same model is signed now, for the first time.
-      if (checkpoint.stage === 'trained' && signed < checkpoint.round) await announce(checkpoint.round, params, false)
+      if (checkpoint.stage === 'trained') await announcer.announce({ round: checkpoint.round, vector: params, final: false, accuracy })
       resume = { round: checkpoint.round, stage: checkpoint.stage }
     }
+    start = params
+  }
+
+  /** The own model with its exchanged part replaced; what is personal stays. */
+  function withExchanged(vector: Float32Array): Float32Array {
+    const next = Float32Array.from(params)
+    next.set(vector.subarray(0, task.exchanged))
+    return next
   }
 
   return {
@@ -387,10 +332,10 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     records() {
       const honest = [...state.members].filter(([id]) => !state.shutOut.has(id))
       const others = honest.flatMap(([, { latest, future }]) => future ?? latest ?? [])
-      return [...(announcement ? [announcement.update] : []), ...others].map((update) => update.envelope)
+      return [announcer.newest() ?? [], ...others].flat().map((update) => update.envelope)
     },
     knows(update) {
-      if (update.author === network.self) return announcement !== undefined && update.round <= announcement.update.round
+      if (update.author === network.self) return update.round <= (announcer.newest()?.round ?? 0)
       const member = state.members.get(update.author)
       const held = [member?.latest, member?.future].filter((other) => other !== undefined)
       return held.some((other) => other.round > update.round || sameUpdate(other, update))
@@ -400,11 +345,12 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     },
     dropInline: (update) => void inlined.delete(hexOf(update.payload.hash)),
     onOwnRecord(update) {
-      if (update.round <= (announcement?.update.round ?? 0)) return
+      const known = announcer.newest()?.round ?? 0
+      if (update.round <= known) return
       outlets.onFailed(
         new MurmurError(
           'directory-invalid',
-          `This peer has signed round ${update.round} before, but its directory knows only round ${announcement?.update.round ?? 0}: it is a copy or an old backup. Remove it and join anew, or stop the other copy.`,
+          `This peer has signed round ${update.round} before, but its directory knows only round ${known}: it is a copy or an old backup. Remove it and join anew, or stop the other copy.`,
         ),
       )
     },
