@@ -1,6 +1,6 @@
 // Set-up for `npm start` and `npm test`: installs what package-lock.json names and returns at once when nothing changed.
 // Plain JavaScript for Node >= 18; everything it says goes to stderr, so that stdout stays the command's own.
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -24,11 +24,18 @@ function wanted() {
   return hash.digest('hex')
 }
 
-function run(what, command, args, env = {}) {
+/** Runs a command and says every few seconds that it still does: an install can be quiet for a minute. */
+async function run(what, command, args, env = {}) {
   say(what)
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], env: { ...process.env, ...env } })
-  if (error || status !== 0)
-    fail(`\`${command} ${args.join(' ')}\` ended with ${error ? error.message : `code ${status}`}; see the lines above.`)
+  const began = Date.now()
+  const ticker = setInterval(() => say(`  still at it, ${Math.round((Date.now() - began) / 1000)} s`), 4500)
+  const child = spawn(command, args, { cwd: root, stdio: ['ignore', 2, 2], env: { ...process.env, ...env } })
+  const ending = await new Promise((done) => {
+    child.once('error', (error) => done(error.message))
+    child.once('exit', (code, signal) => done(code === 0 ? undefined : (signal ?? `code ${code}`)))
+  })
+  clearInterval(ticker)
+  if (ending !== undefined) fail(`\`${command} ${args.join(' ')}\` ended with ${ending}; see the lines above.`)
 }
 
 const [major] = process.versions.node.split('.').map(Number)
@@ -39,7 +46,7 @@ if (existsSync(stamp) && readFileSync(stamp, 'utf8') === want) process.exit(0)
 
 const started = Date.now()
 // onnxruntime-node carries its CPU binaries; its script would only fetch CUDA ones.
-run('Installing dependencies (about a minute the first time) ...', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+await run('Installing dependencies (about a minute the first time) ...', 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {
   ONNXRUNTIME_NODE_INSTALL: 'skip',
 })
 const version = spawnSync(nodeBin, ['--version'], { encoding: 'utf8' }).stdout ?? ''
@@ -49,7 +56,7 @@ if (!/^v(2[4-9]|[3-9]\d)\./.test(version)) {
   )
 }
 if (existsSync(join(root, 'node_modules', 'tap'))) {
-  run('Preparing the test runner ...', 'npx', ['--no', 'tap', 'build'], { PATH: `${dirname(nodeBin)}:${process.env.PATH}` })
+  await run('Preparing the test runner ...', 'npx', ['--no', 'tap', 'build'], { PATH: `${dirname(nodeBin)}:${process.env.PATH}` })
 }
 writeFileSync(stamp, want)
 say(`Set up in ${Math.round((Date.now() - started) / 1000)} s.`)

@@ -25,6 +25,7 @@ import { systemClock } from './clock.ts'
 import { serveControl } from './control.ts'
 import { makeDirectory, writeTask } from './directory.ts'
 import { watchHealth } from './health.ts'
+import { openLog } from './log.ts'
 import { obtainModel, obtainTask, type TaskModel, type TaskSource } from './obtain-task.ts'
 import type { PeerParts } from './parts.ts'
 import { createPeer, type Peer } from './peer.ts'
@@ -109,6 +110,7 @@ export async function launch(options: LaunchOptions): Promise<Running> {
       ...experiments(local, task, signer.peerId),
     })
     peer.subscribe(onEvent)
+    peer.subscribe(openLog(dir))
     undo.push(await serveControl(dir, peer))
     undo.push(() => peer.stop())
     await peer.start()
