@@ -4,11 +4,12 @@ import { join, resolve } from 'node:path'
 import { parseRule } from '../../protocol/aggregation/index.ts'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { promise } from '../../protocol/sampling.ts'
+import { median } from '../../protocol/statistics.ts'
 import { ATTACKS, parseAttack } from '../lab/attacks.ts'
 import { type DemoOptions, demoOptions } from './demo-flags.ts'
 import { type NetworkPlan, type NetworkResult, runNetwork } from './demo-network.ts'
 import { createView } from './demo-view.ts'
-import { mean, median, megabytes, percent, seconds } from './format.ts'
+import { mean, megabytes, percent, seconds } from './format.ts'
 
 /** Validation accuracy at which the network stops: its median over peers sits a little above the test accuracy. */
 const TARGET = 0.985

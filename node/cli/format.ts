@@ -7,10 +7,4 @@ export const megabytes = (bytes: number): string =>
 
 export const seconds = (value: number): string => `${value.toFixed(1)} s`
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const half = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[half]! : (sorted[half - 1]! + sorted[half]!) / 2
-}
-
 export const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length

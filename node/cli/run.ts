@@ -1,13 +1,11 @@
 // `murmur start` and `murmur join`: run one peer until it is told to stop.
 
-import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
-import type { Hash } from '../../protocol/payload.ts'
 import { promise } from '../../protocol/sampling.ts'
 import { hexOf, type Task } from '../../protocol/task.ts'
 import type { PeerEvent } from '../events.ts'
@@ -15,11 +13,10 @@ import { type LocalOptions, localOptions, parseOptions, pick } from '../options.
 import { readConfig, writeConfig } from '../peer/directory.ts'
 import { type JoinTarget, parseJoinTarget } from '../peer/fetch-task.ts'
 import { type LaunchOptions, launch, type Running } from '../peer/launch.ts'
+import { sha256 } from '../sha256.ts'
 import { createPrinter } from './printer.ts'
 
 type Given = Record<string, unknown> & { json?: boolean; yes?: boolean; dir?: string }
-
-const sha256: Hash = (bytes) => createHash('sha256').update(bytes).digest()
 
 /** Between two looks for the file that MURMUR_JOIN names, and between two lines that say so. */
 const LOOK_MILLIS = 250

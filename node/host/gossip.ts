@@ -1,5 +1,4 @@
 // Gossip by topic on top of gossipsub: verdicts, scores, who is there, and repair of pairs whose gossip has silently ended.
-import { createHash } from 'node:crypto'
 import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { PeerScoreParams, TopicScoreParams } from '@chainsafe/libp2p-gossipsub/score'
 import type { PeerId as Libp2pPeerId, Stream } from '@libp2p/interface'
@@ -7,6 +6,7 @@ import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Network, Verdict } from '../ports.ts'
+import { sha256 } from '../sha256.ts'
 import type { Node } from './libp2p-node.ts'
 import { checkMessage } from './serving.ts'
 
@@ -70,7 +70,7 @@ export function createTopics(): Topics {
       } catch {
         // Not a message of ours: the validator will say so, if it gets to see it.
       }
-      return createHash('sha256').update(message).digest()
+      return sha256(message)
     },
     inbound(topic, message) {
       if (!subscriptions.has(topic)) throw new MurmurError('bad-argument', 'a message on a topic that is not subscribed to')

@@ -1,10 +1,10 @@
 // A real peer from a directory: lock, identity, task, data, worker threads, libp2p; put together, started, and stopped in reverse.
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { MurmurError } from '../../protocol/errors.ts'
 import { encodeJoinLine, JOIN_LINE_ADDRESSES } from '../../protocol/join-line.ts'
-import type { Hash, PayloadRef } from '../../protocol/payload.ts'
+import type { PayloadRef } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
 import { type LoadedData, loadData } from '../data/load.ts'
 import type { PeerEvent } from '../events.ts'
@@ -14,6 +14,7 @@ import { createPayloadExchange } from '../host/payload-exchange.ts'
 import { parseAttack } from '../lab/attacks.ts'
 import type { LocalOptions } from '../options.ts'
 import type { Network } from '../ports.ts'
+import { sha256 as hash } from '../sha256.ts'
 import { writeDurable } from '../store/files.ts'
 import { type Identity, loadOrCreateIdentity } from '../store/identity.ts'
 import { lockDirectory } from '../store/lock.ts'
@@ -48,7 +49,6 @@ export interface Running {
 /** Between two lines about a fetch. */
 const PROGRESS_MILLIS = 3000
 
-const hash: Hash = (bytes) => createHash('sha256').update(bytes).digest()
 const random = { bytes: (count: number) => new Uint8Array(randomBytes(count)) }
 
 /** @throws MurmurError with one sentence for a person; whatever was opened until then is closed again */

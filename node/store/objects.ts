@@ -4,8 +4,9 @@ import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MurmurError } from '../../protocol/errors.ts'
-import { chunkCount, chunkOf, type Hash } from '../../protocol/payload.ts'
+import { chunkCount, chunkOf } from '../../protocol/payload.ts'
 import type { Store } from '../ports.ts'
+import { sha256 } from '../sha256.ts'
 import { guarded, readIfPresent, sweepTemporary, writeDurable } from './files.ts'
 
 export type Objects = Pick<Store, 'putObject' | 'getObject' | 'pruneObjects'>
@@ -13,7 +14,6 @@ export type Objects = Pick<Store, 'putObject' | 'getObject' | 'pruneObjects'>
 const NAME = /^[0-9a-f]{64}$/
 /** Chunks hashed before others get the event loop: 1 MiB, about half a millisecond. */
 const CHUNKS_A_TURN = 4
-const sha256: Hash = (bytes) => createHash('sha256').update(bytes).digest()
 
 /** @throws disk-failed */
 export async function openObjects(dir: string): Promise<Objects> {
