@@ -1,5 +1,6 @@
 // Reverse-mode differentiation of a lowered graph, with the gradients written as further nodes.
 import type { Builder } from './builder.ts'
+import { TYPE } from './graph.ts'
 import type { Lowered } from './lower.ts'
 import { OPERATORS } from './operators/index.ts'
 
@@ -10,7 +11,7 @@ import { OPERATORS } from './operators/index.ts'
  * @returns a gradient for each wanted value that `value` depends on
  */
 export function differentiate(
-  { nodes, shapes, constants }: Lowered,
+  { nodes, shapes, types, constants }: Lowered,
   b: Builder,
   value: string,
   grad: string,
@@ -18,23 +19,29 @@ export function differentiate(
 ): Map<string, string> {
   // Only along paths from a wanted value: so the first layer's input costs nothing.
   const active = new Set(wanted)
-  for (const node of nodes) if (node.inputs.some((name) => active.has(name))) active.add(node.outputs[0]!)
+  for (const node of nodes) {
+    if (OPERATORS[node.op]!.gradient === undefined || !node.inputs.some((name) => active.has(name))) continue
+    for (const name of node.outputs) if (types.get(name) === TYPE.float32) active.add(name)
+  }
 
   const parts = new Map<string, string[]>([[value, [grad]]])
   const total = (name: string): string | undefined => {
     const [first, ...rest] = parts.get(name) ?? []
-    return rest.reduce<string | undefined>((sum, part) => b.op('Add', [sum!, part]), first)
+    const sum = rest.reduce<string | undefined>((sum, part) => b.op('Add', [sum!, part]), first)
+    if (sum !== undefined) parts.set(name, [sum])
+    return sum
   }
-  for (const node of [...nodes].reverse()) {
-    const output = node.outputs[0]!
-    const dOutput = active.has(output) ? total(output) : undefined
-    if (dOutput === undefined) continue
-    const gradients = OPERATORS[node.op]!.gradient({
+  for (const node of nodes.toReversed()) {
+    const grads = node.outputs.map((name) => (active.has(name) ? total(name) : undefined))
+    if (grads.every((grad) => grad === undefined)) continue
+    const gradients = OPERATORS[node.op]!.gradient!({
       node,
       b,
-      grad: dOutput,
-      shape: shapes.get(output)!,
+      grad: grads[0]!,
+      grads,
+      shape: shapes.get(node.outputs[0]!)!,
       shapes: node.inputs.map((name) => shapes.get(name) ?? []),
+      types: node.inputs.map((name) => types.get(name) ?? TYPE.float32),
       constant: (i) => constants.get(node.inputs[i]!),
       needs: (i) => active.has(node.inputs[i]!),
     })

@@ -1,59 +1,59 @@
-// Integer arithmetic on shapes, done at compile time. PyTorch exports `x.view(x.size(0), -1)` as a chain of such nodes.
+// Computes a node now where all its inputs are known: exported models write shapes, ranges and masks as chains of small nodes.
+// One file a family in folding/; each operator is checked against onnxruntime.
 import { sizeOf } from '../protocol/layout.ts'
-import { intAttribute, intsOf, intTensor, type Node, type Tensor, TYPE } from './graph.ts'
+import { creating, ofShape } from './folding/creating.ts'
+import { elementwise } from './folding/elementwise.ts'
+import { gathering } from './folding/gathering.ts'
+import { reducing } from './folding/reducing.ts'
+import { selecting } from './folding/selecting.ts'
+import { shaping } from './folding/shaping.ts'
+import { FOLD_ELEMENTS, type Folds, malformed, withData } from './folding/values.ts'
+import type { Node, Tensor } from './graph.ts'
 import type { Shape } from './operators/types.ts'
 
-/** The result of a node whose integer inputs are all known; undefined where it cannot be told. */
-type Fold = (node: Node, inputs: readonly Tensor[]) => Tensor | undefined
+export { FOLD_ELEMENTS } from './folding/values.ts'
 
-const arithmetic =
-  (compute: (a: number, b: number) => number): Fold =>
-  (_, [a, b]) => {
-    const [left, right] = [intsOf(a!), intsOf(b!)]
-    if (left.length !== right.length && left.length !== 1 && right.length !== 1) return undefined
-    const count = Math.max(left.length, right.length)
-    const values = Array.from({ length: count }, (_, i) => compute(left[i % left.length]!, right[i % right.length]!))
-    return intTensor(values, left.length === count ? a!.dims : b!.dims)
-  }
+const FOLDS: Folds = { ...elementwise, ...shaping, ...selecting, ...gathering, ...reducing, ...creating, ...ofShape }
 
-const flat: Fold = (_, [x]) => intTensor(intsOf(x!))
+/** Operators that can be computed here; a few of them are supported in no other way. */
+export const FOLDED: readonly string[] = Object.keys(FOLDS)
 
-const FOLDS: Readonly<Record<string, Fold>> = {
-  Add: arithmetic((a, b) => a + b),
-  Sub: arithmetic((a, b) => a - b),
-  Mul: arithmetic((a, b) => a * b),
-  Div: arithmetic((a, b) => Math.trunc(a / b)),
-  Cast: (node, [x]) => (intAttribute(node, 'to', 0) === TYPE.int64 ? intTensor(intsOf(x!), x!.dims) : undefined),
-  Concat: (_, inputs) => intTensor(inputs.flatMap(intsOf)),
-  Gather: (_, [x, at]) => {
-    const values = intsOf(x!)
-    const indices = intsOf(at!).map((index) => (index < 0 ? index + values.length : index))
-    return indices.every((index) => index < values.length)
-      ? intTensor(
-          indices.map((index) => values[index]!),
-          at!.dims,
-        )
-      : undefined
-  },
-  Squeeze: (_, [x]) => (sizeOf(x!.dims) === 1 ? intTensor(intsOf(x!), []) : undefined),
-  Unsqueeze: flat,
-  Slice: (_, [x, start, end, , step]) =>
-    step !== undefined && intsOf(step)[0] !== 1 ? undefined : intTensor(intsOf(x!).slice(intsOf(start!)[0], intsOf(end!)[0])),
-}
+/** Operators that read a few elements of their first input, which may therefore be large. */
+const PICKS: readonly string[] = ['Slice', 'Gather', 'GatherElements', 'GatherND']
 
-/** Operators that are supported on shapes only. */
-export const FOLDED: readonly string[] = ['Shape', 'Cast', 'Concat', 'Gather', 'Slice']
+const isKnown = (tensor: Tensor | undefined): tensor is Tensor =>
+  tensor !== undefined && (tensor.data !== undefined || sizeOf(tensor.dims) === 0)
 
-const isIndex = (tensor: Tensor): boolean => (tensor.type === TYPE.int64 || tensor.type === TYPE.int32) && tensor.dims.length <= 1
-
-/** The node's value if it only depends on shapes and integer constants. */
-export function fold(node: Node, shapes: readonly Shape[], constants: readonly (Tensor | undefined)[]): Tensor | undefined {
-  if (node.op === 'Shape') {
-    const { start, end } = node.attributes
-    return start === undefined && end === undefined ? intTensor(shapes[0] ?? []) : undefined
-  }
+/**
+ * The node's results, one for each of its outputs; undefined where they cannot be told, or have more than FOLD_ELEMENTS elements.
+ * @param shapes of the inputs
+ * @param constants the inputs that are known; undefined for one that is not, or that was left out (its name is empty)
+ * @throws model-invalid if the node is not as ONNX says
+ */
+export function fold(node: Node, shapes: readonly Shape[], constants: readonly (Tensor | undefined)[]): Tensor[] | undefined {
   const rule = Object.hasOwn(FOLDS, node.op) ? FOLDS[node.op] : undefined
-  const known = constants.filter((tensor) => tensor !== undefined)
-  if (rule === undefined || known.length !== node.inputs.length || !known.every(isIndex)) return undefined
-  return rule(node, known)
+  if (rule === undefined) return undefined
+  const needsShapeOnly = Object.hasOwn(ofShape, node.op)
+  const isReady = (name: string, i: number): boolean =>
+    name === '' || (isKnown(constants[i]) && (sizeOf(constants[i].dims) <= FOLD_ELEMENTS || (i === 0 && PICKS.includes(node.op))))
+  if (!needsShapeOnly && !node.inputs.every(isReady)) return undefined
+
+  const optional = (index: number): Tensor | undefined => {
+    const tensor = node.inputs[index] ? constants[index] : undefined
+    return tensor && withData(tensor)
+  }
+  const results = rule({
+    node,
+    shapes,
+    optional,
+    input(index) {
+      const tensor = optional(index)
+      if (tensor === undefined) throw malformed(node, `is without input ${index}`)
+      return tensor
+    },
+  })
+  if (results === undefined) return undefined
+  const list = Array.isArray(results) ? results : [results]
+  if (list.length < node.outputs.length) throw malformed(node, `has ${node.outputs.length} results, of which ${list.length} exist`)
+  return list
 }

@@ -5,17 +5,16 @@ import type { Manifest } from '../protocol/manifest.ts'
 import type { Builder } from './builder.ts'
 import { invalid, TYPE, type ValueInfo } from './graph.ts'
 import type { Lowered } from './lower.ts'
+import { OPERATORS } from './operators/index.ts'
 
 export type InputOptions = Manifest['data']['input']
+export type TargetOptions = Manifest['data']['target']
 
 /** The values a compiled graph reads, named alike everywhere. */
 export const PARAMS = 'params'
 export const X = 'x'
 export const Y = 'y'
 export const INDEX = 'index'
-
-/** Integer type of the labels as they lie in memory. */
-export type LabelType = 'int32' | 'int64'
 
 /** Appends the model's own nodes and constants to `b`, its parameters cut from `params`, its input made from rows `rows` of `x`. */
 export function attachForward(
@@ -28,14 +27,39 @@ export function attachForward(
   if (sizeOf(input.shape) !== sizeOf(dims.slice(1))) {
     throw invalid(`The model takes samples of shape [${dims.slice(1).join(', ')}], but the data's have [${input.shape.join(', ')}].`)
   }
-  const gathered = b.op('Gather', [X, rows], { axis: { int: 0 } })
-  let value = input.dtype === 'float32' ? gathered : b.op('Cast', [gathered], { to: { int: TYPE.float32 } })
-  if (input.offset !== 0) value = b.op('Sub', [value, b.scalar(input.offset)])
-  if (input.scale !== 1) value = b.op('Mul', [value, b.scalar(input.scale)])
+  const value = inputValue(b, model, input, b.op('Gather', [X, rows], { axis: { int: 0 } }))
   // Also where the shapes agree, to give the value its name.
   b.add({ op: 'Reshape', name: 'input', inputs: [value, b.ints(dims)], outputs: [model.input], attributes: {} })
-  for (const node of model.nodes) b.add(node)
   for (const [name, tensor] of model.constants) b.constants.set(name, tensor)
+  for (const node of model.nodes) {
+    const { emit } = OPERATORS[node.op]!
+    if (emit === undefined) {
+      b.add(node)
+      continue
+    }
+    emit({
+      node,
+      b,
+      shape: model.shapes.get(node.outputs[0]!)!,
+      shapes: node.inputs.map((name) => model.shapes.get(name) ?? []),
+      types: node.inputs.map((name) => model.types.get(name) ?? TYPE.float32),
+      constant: (i) => model.constants.get(node.inputs[i]!),
+    })
+  }
+}
+
+/** Raw values of a batch as the type that the model takes. @throws model-invalid where data and model do not go together */
+function inputValue(b: Builder, { types, input: name }: Lowered, input: InputOptions, raw: string): string {
+  const type = types.get(name)!
+  if (type !== TYPE.float32) {
+    if (input.dtype !== 'int64') throw invalid(`The model takes whole numbers such as token ids, but the data's inputs are ${input.dtype}.`)
+    return type === TYPE.int32 ? raw : b.op('Cast', [raw], { to: { int: type } })
+  }
+  if (input.dtype === 'int64') throw invalid("The model takes float32, but the data's inputs are whole numbers such as token ids.")
+  let value = input.dtype === 'float32' ? raw : b.op('Cast', [raw], { to: { int: TYPE.float32 } })
+  if (input.offset !== 0) value = b.op('Sub', [value, b.scalar(input.offset)])
+  if (input.scale !== 1) value = b.op('Mul', [value, b.scalar(input.scale)])
+  return value
 }
 
 /** @throws model-invalid if layout and model name different tensors */
@@ -56,17 +80,31 @@ function unpack(b: Builder, model: Lowered, layout: Layout, params: string): voi
   }
 }
 
-/** The data set and its labels as graph inputs, with any number of samples. */
-export function dataInputs(input: InputOptions, labels: LabelType): ValueInfo[] {
-  if (input.dtype === 'int64') {
-    throw new MurmurError('task-unsupported', "The task's input is int64, which this version of Murmuration does not have.")
-  }
+/** The data set and its labels as graph inputs, with any number of samples. Whole numbers are int32 in memory. */
+export function dataInputs(input: InputOptions, target: TargetOptions): ValueInfo[] {
   return [
-    { name: X, type: TYPE[input.dtype], dims: ['samples', ...input.shape] },
-    { name: Y, type: TYPE[labels], dims: ['samples'] },
+    { name: X, type: input.dtype === 'int64' ? TYPE.int32 : TYPE[input.dtype], dims: ['samples', ...input.shape] },
+    { name: Y, type: isClasses(target) ? TYPE.int32 : TYPE.float32, dims: ['samples', ...target.shape] },
   ]
 }
 
-/** Labels of the rows as int64. */
-export const gatherLabels = (b: Builder, rows: string): string =>
-  b.op('Cast', [b.op('Gather', [Y, rows], { axis: { int: 0 } })], { to: { int: TYPE.int64 } })
+/** True where labels are ids of classes, false where they are numbers. */
+export const isClasses = ({ kind }: TargetOptions): boolean => kind === 'class' || kind === 'tokens'
+
+/** Labels of the rows, flat: class ids as int64, numbers as float32. */
+export function gatherLabels(b: Builder, rows: string, target: TargetOptions): string {
+  const gathered = b.op('Gather', [Y, rows], { axis: { int: 0 } })
+  const flat = target.shape.length === 0 ? gathered : b.op('Reshape', [gathered, b.ints([-1])])
+  return isClasses(target) ? b.op('Cast', [flat], { to: { int: TYPE.int64 } }) : flat
+}
+
+/** @throws task-unsupported where loss and labels do not go together */
+export function checkTarget(loss: Manifest['loss'], target: TargetOptions): void {
+  const wanted = { 'cross-entropy': ['class', 'tokens'], bce: ['binary'], mse: ['number'], l1: ['number'], huber: ['number'] }[loss.kind]
+  if (!wanted.includes(target.kind)) {
+    throw new MurmurError(
+      'task-unsupported',
+      `The loss ${loss.kind} takes labels of kind ${wanted.join(' or ')}, but the data's are of kind ${target.kind}.`,
+    )
+  }
+}

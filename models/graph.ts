@@ -3,10 +3,10 @@ import { MurmurError } from '../protocol/errors.ts'
 import { sizeOf } from '../protocol/layout.ts'
 
 /** TensorProto.DataType, the ones used here. */
-export const TYPE = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float64: 11 } as const
+export const TYPE = { float32: 1, uint8: 2, int32: 6, int64: 7, bool: 9, float64: 11, uint64: 13 } as const
 export type TensorType = (typeof TYPE)[keyof typeof TYPE]
 
-const BYTES: Record<TensorType, number> = { 1: 4, 2: 1, 6: 4, 7: 8, 9: 1, 11: 8 }
+const BYTES: Record<TensorType, number> = { 1: 4, 2: 1, 6: 4, 7: 8, 9: 1, 11: 8, 13: 8 }
 
 export const isTensorType = (type: number): type is TensorType => Object.hasOwn(BYTES, type)
 
@@ -25,6 +25,7 @@ export type Attribute =
   | { string: string }
   | { ints: readonly number[] }
   | { floats: readonly number[] }
+  | { strings: readonly string[] }
   | { tensor: Tensor }
   | { graph: Graph }
 
@@ -56,7 +57,7 @@ export interface Graph {
 
 export const invalid = (message: string, cause?: unknown): MurmurError => new MurmurError('model-invalid', message, { cause })
 
-export const describeNode = (node: Node): string => (node.name === '' ? node.op : `${node.op} "${node.name}"`)
+export const describeNode = (node: Pick<Node, 'op' | 'name'>): string => (node.name === '' ? node.op : `${node.op} "${node.name}"`)
 
 const bytes = (array: Float32Array | BigInt64Array | Int32Array): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
@@ -67,11 +68,24 @@ export const floatTensor = (values: readonly number[] | Float32Array, dims: read
   data: bytes(Float32Array.from(values)),
 })
 
+const INT64_MAX = 2n ** 63n - 1n
+
+/** INT64_MAX, Slice's "to the end", is 2^63 as a number and would wrap around. */
+const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? INT64_MAX : BigInt(value))
+
 export const intTensor = (values: readonly number[], dims: readonly number[] = [values.length]): Tensor => ({
   type: TYPE.int64,
   dims,
-  data: bytes(BigInt64Array.from(values, BigInt)),
+  data: bytes(BigInt64Array.from(values, toInt64)),
 })
+
+export const doubleTensor = (values: readonly number[], dims: readonly number[]): Tensor => ({
+  type: TYPE.float64,
+  dims,
+  data: new Uint8Array(Float64Array.from(values).buffer),
+})
+
+export const int64Tensor = (values: BigInt64Array, dims: readonly number[]): Tensor => ({ type: TYPE.int64, dims, data: bytes(values) })
 
 /** The values of an int32, int64 or bool tensor. */
 export function intsOf(tensor: Tensor): number[] {

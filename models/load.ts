@@ -2,8 +2,8 @@
 import { MurmurError } from '../protocol/errors.ts'
 import type { Layout, Segment } from '../protocol/layout.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { describeNode, type Graph, invalid, TYPE, type ValueInfo } from './graph.ts'
-import type { ModelProto } from './onnx_pb.ts'
+import { describeNode, type Graph, invalid, type TensorType, TYPE, type ValueInfo } from './graph.ts'
+import type { GraphProto, ModelProto, TensorProto } from './onnx_pb.ts'
 import { decodeGraph, parseModel } from './serialize.ts'
 import { isSupported, unsupported } from './supported.ts'
 
@@ -17,8 +17,9 @@ const SEGMENT_ORDER: readonly Segment[] = ['shared', 'stats', 'personal']
 
 export interface Model {
   graph: Graph
-  /** float32, [batch, ...one sample]. */
+  /** float32 or integers, [batch, ...one sample]. */
   input: ValueInfo
+  /** The first one: what the loss reads. */
   output: ValueInfo
   /** The tensors whose values were taken out (see splitWeights), in the order of the flat vector; empty for a whole model. */
   layout: Layout
@@ -49,57 +50,80 @@ export function checkModel(proto: ModelProto): Model {
     throw invalid('The model has functions, training information or sparse tensors; export a plain inference model.')
   }
   if (proto.graph === undefined || proto.graph.node.length === 0) throw invalid('The model has no nodes, or it is not an ONNX file.')
-  for (const node of proto.graph.node) {
-    if (!DEFAULT_DOMAINS.includes(node.domain)) {
-      throw invalid(`The model uses ${node.opType} of the domain "${node.domain}"; only standard ONNX operators are supported.`)
-    }
-  }
+  checkOperators(proto.graph)
   const graph = decodeGraph(proto.graph)
-  checkOrder(graph)
-  for (const node of graph.nodes) if (!isSupported(node.op)) throw unsupported(node)
+  checkOrder(graph, () => false)
   return { graph, ...ports(graph), layout: hollowLayout(graph, segmentsOf(proto)) }
 }
 
-/** Every value is made once, before it is used: so there are no cycles, and the nodes can be walked in order. */
-function checkOrder(graph: Graph): void {
-  const known = new Set([...graph.inputs.map(({ name }) => name), ...graph.constants.keys()])
+/** All operators are known ones, also in the branches of an If. */
+function checkOperators({ node: nodes }: GraphProto): void {
+  for (const node of nodes) {
+    if (!DEFAULT_DOMAINS.includes(node.domain)) {
+      throw invalid(`The model uses ${node.opType} of the domain "${node.domain}"; only standard ONNX operators are supported.`)
+    }
+    if (!isSupported(node.opType)) throw unsupported({ op: node.opType, name: node.name })
+    for (const { g } of node.attribute) if (g !== undefined) checkOperators(g)
+  }
+}
+
+/**
+ * Every value is made once, before it is used: so there are no cycles, and the nodes can be walked in order.
+ * @param isOuter whether a value is one of the graphs around it
+ */
+function checkOrder(graph: Graph, isOuter: (name: string) => boolean): void {
+  const made = new Set([...graph.inputs.map(({ name }) => name), ...graph.constants.keys()])
+  const isKnown = (name: string) => made.has(name) || isOuter(name)
   for (const node of graph.nodes) {
     for (const input of node.inputs) {
-      if (input !== '' && !known.has(input)) throw invalid(`${describeNode(node)} uses "${input}" before any node makes it.`)
+      if (input !== '' && !isKnown(input)) throw invalid(`${describeNode(node)} uses "${input}" before any node makes it.`)
     }
+    for (const attribute of Object.values(node.attributes)) if ('graph' in attribute) checkOrder(attribute.graph, isKnown)
     for (const output of node.outputs) {
       if (output === '') continue
-      if (known.has(output)) throw invalid(`${describeNode(node)} makes "${output}", which exists already.`)
-      known.add(output)
+      if (isKnown(output)) throw invalid(`${describeNode(node)} makes "${output}", which exists already.`)
+      made.add(output)
     }
   }
-  for (const { name } of graph.outputs) if (!known.has(name)) throw invalid(`No node makes the output "${name}".`)
+  for (const { name } of graph.outputs) if (!isKnown(name)) throw invalid(`No node makes the output "${name}".`)
 }
+
+/** Types that a model may take: numbers, or whole numbers such as token ids. */
+const INPUT_TYPES: readonly TensorType[] = [TYPE.float32, TYPE.int64, TYPE.int32]
 
 function ports({ inputs, outputs }: Graph): { input: ValueInfo; output: ValueInfo } {
   const [input, ...others] = inputs
-  const [output, ...more] = outputs
-  if (input === undefined || output === undefined || others.length > 0 || more.length > 0) {
-    throw invalid(`The model has ${inputs.length} inputs and ${outputs.length} outputs; one of each is supported.`)
-  }
-  if (input.type !== TYPE.float32) throw invalid(`The model's input "${input.name}" is not float32; export it so.`)
-  const open = input.dims.slice(1).find((dim) => typeof dim !== 'number' || dim < 1)
-  if (input.dims.length < 2 || input.dims.length > LIMITS.tensorRank || open !== undefined) {
+  const [output] = outputs
+  if (input === undefined || output === undefined || others.length > 0) {
+    const names = inputs.map(({ name }) => `"${name}"`).join(', ')
     throw invalid(
-      `The model's input "${input.name}" has the shape [${input.dims.join(', ')}]; only its first dimension, the batch, may be left open.`,
+      `The model has ${inputs.length} inputs (${names}) and ${outputs.length} outputs; one input is supported: put several into one tensor and slice it in the model.`,
     )
+  }
+  if (!INPUT_TYPES.includes(input.type)) throw invalid(`The model's input "${input.name}" is neither float32 nor int64; export it so.`)
+  if (
+    input.dims.length < 1 ||
+    input.dims.length > LIMITS.tensorRank ||
+    input.dims.slice(1).some((dim) => typeof dim === 'number' && dim < 1)
+  ) {
+    throw invalid(`The model's input "${input.name}" has the shape [${input.dims.join(', ')}]; it needs a first dimension, the batch.`)
   }
   return { input, output }
 }
 
+/** The segment that an initializer is marked with; what is not marked is shared. */
+export function segmentOf({ metadataProps }: TensorProto): Segment | undefined {
+  const value = metadataProps.find(({ key }) => key === SEGMENT_KEY)?.value
+  return SEGMENT_ORDER.find((segment) => segment === value)
+}
+
 function segmentsOf(proto: ModelProto): Map<string, Segment> {
-  const segments = new Map<string, Segment>()
-  for (const { name, metadataProps } of proto.graph?.initializer ?? []) {
-    const value = metadataProps.find(({ key }) => key === SEGMENT_KEY)?.value
-    const segment = SEGMENT_ORDER.find((segment) => segment === value)
-    if (segment !== undefined) segments.set(name, segment)
-  }
-  return segments
+  return new Map(
+    proto.graph?.initializer.flatMap((tensor) => {
+      const segment = segmentOf(tensor)
+      return segment === undefined ? [] : [[tensor.name, segment] as const]
+    }),
+  )
 }
 
 function hollowLayout(graph: Graph, segments: ReadonlyMap<string, Segment>): Layout {

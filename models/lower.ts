@@ -1,11 +1,13 @@
-// From a loaded model to primitive operators only, every shape a number: decomposes, folds shape arithmetic, infers shapes.
+// From a loaded model to primitive operators only, every shape a number: decomposes, folds shape arithmetic, infers types and shapes.
+import { MurmurError } from '../protocol/errors.ts'
 import { sizeOf } from '../protocol/layout.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { type DecompositionContext, decompositionOf } from './decompositions.ts'
+import { type DecompositionContext, decompositionOf } from './decompositions/index.ts'
 import { fold } from './fold.ts'
-import { invalid, type Node, type Tensor, TYPE } from './graph.ts'
+import { bytesOf, describeNode, invalid, type Node, type Tensor, type TensorType, TYPE } from './graph.ts'
 import type { Model } from './load.ts'
 import { OPERATORS, type Shape } from './operators/index.ts'
+import { poolBeforeRelu, prune } from './simplify.ts'
 import { unsupported } from './supported.ts'
 
 export interface Lowered {
@@ -14,115 +16,220 @@ export interface Lowered {
   constants: ReadonlyMap<string, Tensor>
   /** The shape of every value, the batch included. */
   shapes: ReadonlyMap<string, Shape>
+  types: ReadonlyMap<string, TensorType>
   input: string
   output: string
   /** From a layout's names to the graph's values. */
   parameters: ReadonlyMap<string, string>
+  /** From a layout's names to what running statistics are after this step; empty unless for training. */
+  updates: ReadonlyMap<string, string>
+  /** True where the nodes read SEED, an int64 scalar that the graph around must define. */
+  random: boolean
 }
 
-/** Nodes that a graph may have once taken apart; a bound on compile time. */
-const NODES = 100_000
+export interface LowerOptions {
+  /** Samples of a batch. */
+  batch: number
+  /** Shape of one sample, to settle dimensions that the model leaves open. */
+  sample?: Shape | undefined
+  /** Training: dropout drops, and batches are normalised by their own statistics. */
+  training: boolean
+}
 
-/** The model for batches of `batch` samples. @throws model-invalid, operator-unsupported */
-export function lower({ graph, input, output }: Model, batch: number): Lowered {
+/** Name of the value that seeds a step's randomness. */
+export const SEED = 'step_seed'
+
+/** Nodes that a graph may have once taken apart; a bound on compile time. A GRU of 128 steps takes some 3,000. */
+const NODES = 100_000
+/** Decompositions within decompositions. */
+const DEPTH = 8
+/** Bytes of what is computed while lowering, such as masks: each is small, and a file could hold very many. */
+const FOLDED_BYTES = 256 * 1024 * 1024
+/** Bytes of all values of one batch together, forward: what a training step may ask of a peer's memory. */
+const BATCH_BYTES = 8 * LIMITS.payloadBytes
+
+/** The model for batches of `batch` samples. @throws model-invalid, operator-unsupported, limit-exceeded */
+export function lower(model: Model, { batch, sample, training }: LowerOptions): Lowered {
+  const { graph, input, output } = model
   const nodes: Node[] = []
   const constants = new Map<string, Tensor>()
-  const shapes = new Map<string, Shape>()
+  const shapes = new Map<string, Shape>([[SEED, []]])
+  const types = new Map<string, TensorType>([[SEED, TYPE.int64]])
   const parameters = new Map<string, string>()
+  const parameterNames = new Map<string, string>()
+  const updates = new Map<string, string>()
   // Renamed, so that no name of the model's meets one of the compilers'.
-  const names = new Map<string, string>([['', '']])
+  const names = new Map<string, string>([
+    ['', ''],
+    [SEED_INPUT, SEED],
+  ])
   let count = 0
+  let bytes = 0
+  let foldedBytes = 0
 
   const rename = (name: string): string => {
     const fresh = `m${count++}`
-    names.set(name, fresh)
+    if (name !== '') names.set(name, fresh)
     return fresh
   }
-  const unused = () => `\u0000${count}`
+  const unused = () => `\u0000${count++}`
   const define = (tensor: Tensor, name: string): void => {
-    constants.set(rename(name), tensor)
-    shapes.set(names.get(name)!, tensor.dims)
+    const value = rename(name)
+    constants.set(value, tensor)
+    shapes.set(value, tensor.dims)
+    types.set(value, tensor.type)
   }
 
   function visit(node: Node, depth: number): void {
-    const inputs = node.inputs.map((name) => names.get(name)!)
-    const inputShapes = inputs.map((name) => shapes.get(name) ?? [])
+    const inputs = node.inputs.map((name) => {
+      const value = names.get(name)
+      if (value === undefined) throw invalid(`${describeNode(node)} uses "${name}", an output that its maker does not have here.`)
+      return value
+    })
     const known = inputs.map((name) => constants.get(name))
-    const folded = fold(node, inputShapes, known)
+    const context = {
+      node,
+      shapes: inputs.map((name) => shapes.get(name) ?? []),
+      types: inputs.map((name) => types.get(name) ?? TYPE.float32),
+      constant: (i: number) => known[i],
+    }
+    const folded = fold(node, context.shapes, known)
     if (folded !== undefined) {
-      define(folded, node.outputs[0]!)
+      for (const [i, tensor] of folded.entries()) {
+        foldedBytes += bytesOf(tensor.type, tensor.dims)
+        if (foldedBytes > FOLDED_BYTES) throw limit(`constants of more than ${FOLDED_BYTES} bytes as it is taken apart`)
+        if (node.outputs[i]) define(tensor, node.outputs[i])
+      }
       return
     }
 
+    if (node.op === 'If') {
+      branch(node, known[0], depth)
+      return
+    }
     const decompose = decompositionOf(node)
-    if (decompose !== undefined && depth < 8) {
-      const context: DecompositionContext = {
-        shapes: inputShapes,
-        constant: (i) => known[i],
-        emit(op, inputs, attributes, outputs = [unused()]) {
+    if (decompose !== undefined && depth < DEPTH) {
+      const decomposition: DecompositionContext = {
+        ...context,
+        training,
+        trains: (i) => parameterNames.has(inputs[i] ?? ''),
+        marked: (i) => model.layout.find(({ name }) => name === parameterNames.get(inputs[i] ?? ''))?.segment === 'stats',
+        emit(op, inputs, attributes = {}, outputs = [unused()]) {
           visit({ op, name: node.name, inputs, outputs, attributes }, depth + 1)
           return outputs[0]!
         },
+        unused,
+        seed: SEED_INPUT,
+        salt: () => count,
         define(tensor, name = unused()) {
           define(tensor, name)
           return name
         },
         alias: (name, value) => void names.set(name, names.get(value)!),
+        shapeOf: (name) => shapes.get(names.get(name)!)!,
+        update(i, value) {
+          const name = parameterNames.get(inputs[i]!)
+          if (name !== undefined) updates.set(name, names.get(value)!)
+        },
       }
-      decompose(node, context)
-      return
+      if (decompose(node, decomposition) !== false) return
     }
 
     const operator = Object.hasOwn(OPERATORS, node.op) ? OPERATORS[node.op] : undefined
     if (operator === undefined) throw unsupported(node)
-    if (node.outputs.slice(1).some((name) => name !== '')) throw unsupported({ ...node, name: `${node.name}" with several outputs` })
-    const shape = operator.shape({ node, shapes: inputShapes, constant: (i) => known[i] })
-    if (sizeOf(shape) * 4 > LIMITS.payloadBytes) {
-      throw invalid(`${node.op} "${node.name}" makes [${shape.join(', ')}] numbers for a batch of ${batch}; use smaller batches.`)
-    }
-    const result = rename(node.outputs[0]!)
-    shapes.set(result, shape)
-    nodes.push({ ...node, inputs, outputs: [result] })
-    if (nodes.length > NODES) throw invalid(`The model has more than ${NODES} operations; use a smaller one.`)
+    const results = operator.shapes?.(context) ?? [operator.shape!(context)]
+    const type = operator.type?.(context) ?? context.types[0] ?? TYPE.float32
+    if (node.outputs.length > results.length)
+      throw invalid(`${describeNode(node)} has ${node.outputs.length} outputs; ${results.length} are supported.`)
+    const outputs = results.flatMap((shape, i) => {
+      const name = node.outputs[i] ?? ''
+      if (name === '' && i >= (operator.results ?? 1)) return []
+      bytes += bytesOf(type, shape)
+      if (bytesOf(type, shape) > LIMITS.payloadBytes || bytes > BATCH_BYTES) {
+        throw new MurmurError(
+          'limit-exceeded',
+          `${describeNode(node)} makes values of shape [${shape.join(', ')}], ${bytes} bytes with all before it, too much for a batch of ${batch}; use smaller batches.`,
+        )
+      }
+      const value = rename(name)
+      shapes.set(value, shape)
+      types.set(value, type)
+      return [value]
+    })
+    nodes.push({ ...node, inputs, outputs })
+    if (nodes.length > NODES) throw limit(`more than ${NODES} operations once taken apart`)
   }
 
-  const dims = [batch, ...input.dims.slice(1).map(Number)]
-  shapes.set(rename(input.name), dims)
+  /** The nodes of the branch that a known condition takes; they see the values around them. */
+  function branch(node: Node, condition: Tensor | undefined, depth: number): void {
+    const taken = condition?.data?.[0] === undefined ? undefined : node.attributes[condition.data[0] === 0 ? 'else_branch' : 'then_branch']
+    if (taken === undefined || !('graph' in taken) || depth >= DEPTH) {
+      throw invalid(`${describeNode(node)} depends on what is only known when the model runs; export the model without such branches.`)
+    }
+    const { constants, nodes, outputs } = taken.graph
+    for (const [name, tensor] of constants) define(tensor, name)
+    for (const inner of nodes) visit(inner, depth + 1)
+    for (const [i, name] of node.outputs.entries()) {
+      const value = names.get(outputs[i]?.name ?? '')
+      if (name !== '' && value) names.set(name, value)
+    }
+  }
+
+  const dims = [batch, ...sampleShape(model, sample)]
+  const inputValue = rename(input.name)
+  shapes.set(inputValue, dims)
+  types.set(inputValue, input.type)
   for (const [name, tensor] of graph.constants) {
     define(tensor, name)
     if (tensor.data === undefined) {
       const value = names.get(name)!
       parameters.set(name, value)
+      parameterNames.set(value, name)
       // Its value is the flat vector's, not a constant.
       constants.delete(value)
     }
   }
   for (const node of graph.nodes) visit(node, 0)
   const result = names.get(output.name)!
-  const floats = [...constants.values()].find(({ type }) => type === TYPE.float64)
-  if (floats !== undefined) throw invalid('The model computes in float64; export it as float32.')
-  return { nodes: poolBeforeRelu(nodes, shapes, result), constants, shapes, input: names.get(input.name)!, output: result, parameters }
+  const kept = prune(nodes, [result, ...updates.values()])
+  const double = kept.find((node) => node.inputs.some((name) => types.get(name) === TYPE.float64))
+  if (double !== undefined) throw invalid(`${describeNode(double)} computes in float64; export the model as float32.`)
+  return {
+    nodes: poolBeforeRelu(kept, shapes, result),
+    constants,
+    shapes,
+    types,
+    input: inputValue,
+    output: result,
+    parameters,
+    updates,
+    random: kept.some(({ inputs }) => inputs.includes(SEED)),
+  }
 }
 
+const limit = (what: string) => new MurmurError('limit-exceeded', `The model makes ${what}; use a smaller one or shorter sequences.`)
+
+/** How decompositions name SEED among the model's own names; no ONNX name may hold NUL. */
+const SEED_INPUT = '\u0000seed'
+
 /**
- * max(relu(x)) = relu(max(x)): a Relu whose only reader is a MaxPool moves behind it, where there is less to do.
- * Padding is no exception, since MaxPool never takes a padded value.
+ * One sample's shape: the model's own, or where it leaves dimensions open, `given`.
+ * @throws model-invalid where dimensions stay open
  */
-function poolBeforeRelu(nodes: readonly Node[], shapes: Map<string, Shape>, output: string): Node[] {
-  const readers = new Map<string, number>([[output, 1]])
-  const makers = new Map<string, number>()
-  for (const [i, node] of nodes.entries()) {
-    for (const input of node.inputs) readers.set(input, (readers.get(input) ?? 0) + 1)
-    makers.set(node.outputs[0]!, i)
-  }
-  const moved = [...nodes]
-  for (const [i, pool] of nodes.entries()) {
-    const between = pool.inputs[0]!
-    const at = makers.get(between)
-    if (pool.op !== 'MaxPool' || at === undefined || nodes[at]?.op !== 'Relu' || readers.get(between) !== 1) continue
-    moved[at] = { ...pool, inputs: nodes[at].inputs, outputs: [between] }
-    moved[i] = { ...nodes[at], inputs: [between], outputs: pool.outputs }
-    shapes.set(between, shapes.get(pool.outputs[0]!)!)
-  }
-  return moved
+export function sampleShape({ input }: Model, given?: Shape): number[] {
+  const own = input.dims.slice(1)
+  const open = own.findIndex((dim) => typeof dim !== 'number')
+  if (open < 0) return own.map(Number)
+  const fits = given?.length === own.length && own.every((dim, i) => typeof dim !== 'number' || dim === given[i])
+  if (given !== undefined && fits) return [...given]
+  const shape = own.join(', ')
+  if (given === undefined)
+    throw invalid(`The model's input "${input.name}" leaves [${shape}] open for each sample; only data can settle it.`)
+  throw invalid(`The model takes samples of shape [${shape}], but the data's have [${given.join(', ')}].`)
+}
+
+/** Numbers of one sample as the data must have them, or undefined where the model leaves that open. */
+export const fixedSampleSize = ({ input }: Model): number | undefined => {
+  const own = input.dims.slice(1)
+  return own.every((dim) => typeof dim === 'number') ? sizeOf(own as number[]) : undefined
 }

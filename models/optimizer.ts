@@ -1,51 +1,91 @@
 // Optimizers over the flat parameter vector, as graph nodes and as numbers that change by step.
-import { MurmurError } from '../protocol/errors.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { Builder } from './builder.ts'
+import { doubleTensor, TYPE } from './graph.ts'
 
 export type OptimizerOptions = Manifest['optimizer']
 
 /** Keeps the division finite for a gradient of zero; PyTorch's clip_grad_norm_ uses the same. */
 const NORM_EPSILON = 1e-6
 
-/** Floats of optimizer state for `size` parameters. @throws task-unsupported */
-export function optimizerSize({ kind, momentum }: OptimizerOptions, size: number): number {
-  if (kind !== 'sgd') {
-    throw new MurmurError('task-unsupported', `The task's optimizer is "${kind}", which this version of Murmuration does not have.`)
-  }
-  return momentum === 0 ? 0 : size
+/**
+ * Floats of each vector of optimizer state for `size` trained parameters: SGD's velocity; Adam's moments and its count of steps.
+ * Their concatenation is what `optimizer` feeds carry.
+ */
+export function optimizerState({ kind, momentum }: OptimizerOptions, size: number): number[] {
+  if (kind === 'sgd') return momentum === 0 ? [] : [size]
+  return [size, size, 1]
 }
 
 export interface UpdateInputs {
   params: string
-  /** Optimizer state, of optimizerSize floats. */
-  state: string
+  /** Vectors of optimizer state, see optimizerState. */
+  state: readonly string[]
   /** dL/d params, flat. */
   grad: string
+  /** A scalar. */
   learningRate: string
   /** The parameters that FedProx holds on to; read only where `proximal` is set. */
   anchor: string
 }
 
+export interface Update {
+  params: string
+  state: string[]
+}
+
 /**
- * One step of stochastic gradient descent as PyTorch's torch.optim.SGD makes it:
- * v = momentum v + g; w = w - lr v, or w - lr (g + momentum v) with Nesterov; weight decay is added to g.
- * Before it, FedProx (Li et al. 2020) adds mu (w - anchor) to g, and g is scaled down to `clipNorm` where it is longer.
+ * One step. Before the optimizer's own rule FedProx (Li et al. 2020) adds mu (w - anchor) to the gradient g, and g is scaled down
+ * to `clipNorm` where it is longer.
  */
-export function attachUpdate(b: Builder, options: OptimizerOptions, inputs: UpdateInputs): { params: string; state: string } {
-  const { momentum, nesterov, weightDecay, clipNorm, proximal } = options
-  const { params, learningRate } = inputs
-  const plus = (value: string, factor: number, other: string) => b.op('Add', [value, b.op('Mul', [other, b.scalar(factor)])])
-  let grad = inputs.grad
-  if (proximal > 0) grad = plus(grad, proximal, b.op('Sub', [params, inputs.anchor]))
+export function attachUpdate(b: Builder, options: OptimizerOptions, inputs: UpdateInputs): Update {
+  const { clipNorm, proximal, kind } = options
+  let { grad } = inputs
+  if (proximal > 0) grad = plus(b, grad, proximal, b.op('Sub', [inputs.params, inputs.anchor]))
   if (clipNorm > 0) {
     const norm = b.op('Add', [b.op('ReduceL2', [grad], { keepdims: { int: 0 } }), b.scalar(NORM_EPSILON)])
     grad = b.op('Mul', [grad, b.op('Min', [b.op('Div', [b.scalar(clipNorm), norm]), b.scalar(1)])])
   }
-  if (weightDecay > 0) grad = plus(grad, weightDecay, params)
-  const state = momentum > 0 ? plus(grad, momentum, inputs.state) : inputs.state
-  const direction = momentum === 0 ? grad : nesterov ? plus(grad, momentum, state) : state
-  return { params: b.op('Sub', [params, b.op('Mul', [direction, learningRate])]), state }
+  return (kind === 'sgd' ? sgd : adam)(b, options, { ...inputs, grad })
+}
+
+const plus = (b: Builder, value: string, factor: number, other: string): string =>
+  b.op('Add', [value, b.op('Mul', [other, b.scalar(factor)])])
+
+/** torch.optim.SGD: g += decay w; v = momentum v + g; w -= lr v, or with Nesterov lr (g + momentum v). */
+function sgd(b: Builder, { momentum, nesterov, weightDecay }: OptimizerOptions, inputs: UpdateInputs): Update {
+  const { params, learningRate } = inputs
+  const grad = weightDecay > 0 ? plus(b, inputs.grad, weightDecay, params) : inputs.grad
+  const velocity = momentum > 0 ? plus(b, grad, momentum, inputs.state[0]!) : grad
+  const direction = momentum > 0 && nesterov ? plus(b, grad, momentum, velocity) : velocity
+  return { params: b.op('Sub', [params, b.op('Mul', [direction, learningRate])]), state: momentum > 0 ? [velocity] : [] }
+}
+
+/**
+ * Adam (Kingma and Ba 2015) and AdamW (Loshchilov and Hutter 2019) as torch.optim has them: m = b1 m + (1 - b1) g,
+ * v = b2 v + (1 - b2) g^2, w -= lr m / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + epsilon). Weight decay is part of g, with AdamW w -= lr decay w.
+ */
+function adam(b: Builder, { kind, beta1, beta2, epsilon, weightDecay }: OptimizerOptions, inputs: UpdateInputs): Update {
+  const { learningRate } = inputs
+  const [m = '', v = '', count = ''] = inputs.state
+  const { params } = inputs
+  const grad = kind === 'adam' && weightDecay > 0 ? plus(b, inputs.grad, weightDecay, params) : inputs.grad
+  const average = (old: string, beta: number, now: string) => plus(b, b.op('Mul', [old, b.scalar(beta)]), 1 - beta, now)
+  const nextM = average(m, beta1, grad)
+  const nextV = average(v, beta2, b.op('Mul', [grad, grad]))
+  const nextCount = b.op('Add', [count, b.scalar(1)])
+  // 1 - beta^t in float64: float32 would keep four digits of it in the first steps.
+  const t = b.op('Cast', [nextCount], { to: { int: TYPE.float64 } })
+  const double = (value: number) => b.tensor(doubleTensor([value], []))
+  const correction = (beta: number) => b.op('Sub', [double(1), b.op('Pow', [double(beta), t])])
+  const single = (value: string) => b.op('Cast', [value], { to: { int: TYPE.float32 } })
+  const rate = b.op('Div', [learningRate, single(correction(beta1))])
+  const root = single(b.op('Sqrt', [correction(beta2)]))
+  const deviation = b.op('Add', [b.op('Div', [b.op('Sqrt', [nextV]), root]), b.scalar(epsilon)])
+  const step = b.op('Mul', [b.op('Div', [nextM, deviation]), rate])
+  const shrink = () => b.op('Mul', [params, b.op('Sub', [b.scalar(1), b.op('Mul', [learningRate, b.scalar(weightDecay)])])])
+  const from = kind === 'adamw' && weightDecay > 0 ? shrink() : params
+  return { params: b.op('Sub', [from, step]), state: [nextM, nextV, nextCount] }
 }
 
 /** The learning rate at `step`, counted from 0 over the whole life of a peer. */

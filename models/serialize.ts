@@ -26,7 +26,8 @@ const IR_VERSION = 10n
 export function parseModel(bytes: Uint8Array): ModelProto {
   checkWire(bytes)
   try {
-    return fromBinary(ModelProtoSchema, bytes)
+    // A plain array, also of a Buffer: whose slices are views, where all others' are copies.
+    return fromBinary(ModelProtoSchema, new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length))
   } catch (cause) {
     throw invalid('The model is not an ONNX file, or it is damaged; export it again.', cause)
   }
@@ -34,7 +35,7 @@ export function parseModel(bytes: Uint8Array): ModelProto {
 
 export const writeModel = (model: ModelProto): Uint8Array => toBinary(ModelProtoSchema, model)
 
-const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7 } as const
+const ATTRIBUTE_TYPE = { float: 1, int: 2, string: 3, tensor: 4, graph: 5, floats: 6, ints: 7, strings: 8 } as const
 
 export function decodeGraph(proto: GraphProto): Graph {
   const constants = new Map<string, Tensor>()
@@ -68,8 +69,13 @@ function decodeAttribute(proto: AttributeProto, node: NodeProto): Attribute {
       return { string: new TextDecoder().decode(proto.s ?? new Uint8Array()) }
     case ATTRIBUTE_TYPE.ints:
       return { ints: proto.ints.map(Number) }
+    case ATTRIBUTE_TYPE.graph:
+      if (proto.g !== undefined) return { graph: decodeGraph(proto.g) }
+      break
     case ATTRIBUTE_TYPE.floats:
       return { floats: proto.floats }
+    case ATTRIBUTE_TYPE.strings:
+      return { strings: proto.strings.map((bytes) => new TextDecoder().decode(bytes)) }
     case ATTRIBUTE_TYPE.tensor:
       if (proto.t !== undefined) return { tensor: decodeTensor(proto.t) }
   }
@@ -140,6 +146,13 @@ export function encodeModel(graph: Graph): Uint8Array {
 }
 
 function encodeGraph(graph: Graph): GraphProto {
+  // onnxruntime wants different names; what was decomposed has its origin's.
+  const names = new Set<string>()
+  const once = (name: string): string => {
+    const isNew = !names.has(name)
+    names.add(name)
+    return isNew ? name : ''
+  }
   return create(GraphProtoSchema, {
     name: graph.name,
     input: graph.inputs.map(encodeValue),
@@ -148,7 +161,7 @@ function encodeGraph(graph: Graph): GraphProto {
     node: graph.nodes.map((node) =>
       create(NodeProtoSchema, {
         opType: node.op,
-        name: node.name,
+        name: once(node.name),
         input: [...node.inputs],
         output: [...node.outputs],
         attribute: Object.entries(node.attributes).map(([name, value]) => encodeAttribute(name, value)),
@@ -163,6 +176,8 @@ function encodeAttribute(name: string, value: Attribute): AttributeProto {
   else if ('float' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.float, f: value.float })
   else if ('string' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.string, s: new TextEncoder().encode(value.string) })
   else if ('ints' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.ints, ints: value.ints.map(BigInt) })
+  else if ('strings' in value)
+    Object.assign(proto, { type: ATTRIBUTE_TYPE.strings, strings: value.strings.map((text) => new TextEncoder().encode(text)) })
   else if ('floats' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.floats, floats: [...value.floats] })
   else if ('tensor' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.tensor, t: encodeTensor(value.tensor, '') })
   else Object.assign(proto, { type: ATTRIBUTE_TYPE.graph, g: encodeGraph(value.graph) })

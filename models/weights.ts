@@ -3,18 +3,13 @@ import { create } from '@bufbuild/protobuf'
 import { MurmurError } from '../protocol/errors.ts'
 import { type Layout, layoutSize, type Segment, sizeOf } from '../protocol/layout.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { floatsOf, invalid, TYPE } from './graph.ts'
-import { checkModel, layoutOf, readModel, SEGMENT_KEY } from './load.ts'
-import { lower } from './lower.ts'
-import { StringStringEntryProtoSchema, type TensorProto } from './onnx_pb.ts'
+import { floatsOf, invalid } from './graph.ts'
+import { checkModel, layoutOf, readModel, SEGMENT_KEY, segmentOf } from './load.ts'
+import { fixedSampleSize, lower } from './lower.ts'
+import { type NodeProto, StringStringEntryProtoSchema, type TensorProto } from './onnx_pb.ts'
+import { chooseParameters, type SplitOptions } from './parameters.ts'
 import { writeModel } from './serialize.ts'
-
-export interface SplitOptions {
-  /** Names of the initializers to train, `*` standing for any text; default: all float32 ones but scalars. The others stay fixed. */
-  trainable?: readonly string[]
-  /** Names of trainable initializers that never leave their peer; default none. */
-  personal?: readonly string[]
-}
+import { untie } from './untie.ts'
 
 export interface SplitModel {
   /** The ONNX graph with the trainable tensors' values taken out; their shapes stay. */
@@ -25,25 +20,22 @@ export interface SplitModel {
 }
 
 /** @throws limit-exceeded, model-invalid, operator-unsupported; bad-argument if a pattern matches no initializer */
-export function splitWeights(bytes: Uint8Array, { trainable, personal = [] }: SplitOptions = {}): SplitModel {
+export function splitWeights(bytes: Uint8Array, options: SplitOptions = {}): SplitModel {
   const proto = readModel(bytes, LIMITS.payloadBytes)
+  untie(proto)
   const { graph, layout: hollow } = checkModel(proto)
   if (hollow.length > 0) throw invalid('The model has no weights; pass the one they were not taken from.')
-  const floats = [...graph.constants].filter(([, { type }]) => type === TYPE.float32)
-  const isTrainable = matcher('trainable', trainable ?? ['*'], floats)
-  const isPersonal = matcher('personal', personal, floats)
-  const tensors = floats
-    .filter(([name, { dims }]) => sizeOf(dims) > 0 && (trainable === undefined ? dims.length > 0 : isTrainable(name)))
-    .map(([name, { dims }]) => ({ name, shape: [...dims], segment: isPersonal(name) ? 'personal' : ('shared' as Segment) }))
-  const layout = layoutOf(tensors)
-  if (layout.length === 0) throw invalid('The model has no float32 weights to train.')
-  const params = new Float32Array(layoutSize(layout))
   const initializers = new Map(proto.graph!.initializer.map((tensor) => [tensor.name, tensor]))
+  const marked = new Set([...initializers.values()].filter((tensor) => segmentOf(tensor) === 'stats').map(({ name }) => name))
+  const chosen = chooseParameters(graph, options, { scalars: proto.producerName === 'pytorch', marked })
+  const layout = layoutOf(chosen.map(({ name, tensor, segment }) => ({ name, shape: [...tensor.dims], segment })))
+  if (layoutSize(layout, 'shared', 'personal') === 0) throw invalid('The model has no float32 weights to train.')
+  const params = new Float32Array(layoutSize(layout))
   for (const { name, offset, segment } of layout) {
     params.set(floatsOf(graph.constants.get(name)!), offset)
     const tensor = initializers.get(name)!
     fill(tensor, undefined)
-    if (segment === 'personal') tensor.metadataProps.push(create(StringStringEntryProtoSchema, { key: SEGMENT_KEY, value: segment }))
+    mark(tensor, segment === 'shared' ? undefined : segment)
   }
   // Shapes and types of values are inferred again by whoever needs them.
   proto.graph!.valueInfo = []
@@ -54,7 +46,9 @@ export function splitWeights(bytes: Uint8Array, { trainable, personal = [] }: Sp
       `Without its weights the model still has ${hollowBytes.length} bytes; at most ${LIMITS.modelBytes} are accepted.`,
     )
   }
-  lower(checkModel(proto), 1)
+  const model = checkModel(proto)
+  // Where the model leaves its sample's shape open, only data can tell whether it fits.
+  if (fixedSampleSize(model) !== undefined) lower(model, { batch: 1, training: true })
   return { graph: hollowBytes, layout, params }
 }
 
@@ -75,27 +69,32 @@ export function exportModel(graph: Uint8Array, layout: Layout, params: Float32Ar
     }
     // A copy: its own buffer, little-endian as every machine that Node runs on.
     fill(tensor, new Uint8Array(params.slice(offset, offset + sizeOf(shape)).buffer))
-    tensor.metadataProps = tensor.metadataProps.filter(({ key }) => key !== SEGMENT_KEY)
+    // The mark of running statistics stays, so that the model can be trained on.
+    if (segmentOf(tensor) !== 'stats') mark(tensor, undefined)
   }
+  for (const node of proto.graph?.node ?? []) useForInference(node)
   return writeModel(proto)
+}
+
+/** Normalise by running statistics, drop nothing: what training export asks of its nodes is for training only. */
+function useForInference(node: NodeProto): void {
+  if (node.opType === 'BatchNormalization') {
+    node.output = node.output.slice(0, 1)
+    node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')
+  }
+  if (node.opType === 'Dropout') {
+    node.output = node.output.slice(0, 1)
+    node.input = node.input.slice(0, 2)
+  }
+}
+
+function mark(tensor: TensorProto, segment: Segment | undefined): void {
+  tensor.metadataProps = tensor.metadataProps.filter(({ key }) => key !== SEGMENT_KEY)
+  if (segment !== undefined) tensor.metadataProps.push(create(StringStringEntryProtoSchema, { key: SEGMENT_KEY, value: segment }))
 }
 
 function fill(tensor: TensorProto, data: Uint8Array | undefined): void {
   tensor.floatData = []
   if (data === undefined) delete tensor.rawData
   else tensor.rawData = data
-}
-
-/** Whether a name matches one of the patterns, every one of which must match something. */
-function matcher(option: string, patterns: readonly string[], tensors: readonly (readonly [string, unknown])[]) {
-  const tests = patterns.map((pattern) => {
-    const parts = pattern.split('*').map((part) => part.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'))
-    const test = new RegExp(`^${parts.join('.*')}$`, 's')
-    if (!tensors.some(([name]) => test.test(name)) && pattern !== '*') {
-      const names = tensors.map(([name]) => name)
-      throw new MurmurError('bad-argument', `${option} "${pattern}" matches no float32 tensor of the model; it has ${names.join(', ')}.`)
-    }
-    return test
-  })
-  return (name: string) => tests.some((test) => test.test(name))
 }

@@ -3,6 +3,7 @@
 import type { ErrorCode } from '../protocol/errors.ts'
 import type { PeerId } from '../protocol/identity.ts'
 import type { RejectionCode } from '../protocol/rejections.ts'
+import type { Evaluation } from './ports.ts'
 
 export type Phase = 'starting' | 'waiting' | 'training' | 'gathering' | 'aggregating' | 'finished' | 'stopped'
 
@@ -41,7 +42,7 @@ export type PeerEvent =
       seconds: number
     }
   | { type: 'jumped'; from: number; to: number }
-  | { type: 'evaluated'; round: number; split: 'validation' | 'test'; samples: number; loss: number; accuracy: number }
+  | ({ type: 'evaluated'; round: number; split: 'validation' | 'test' } & Evaluation)
   | { type: 'equivocation'; author: PeerId; round: number }
   | { type: 'traffic'; received: number; sent: number }
   | { type: 'health'; rssBytes: number; eventLoopP99Millis: number }

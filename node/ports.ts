@@ -90,8 +90,10 @@ export interface TrainRequest {
   millis?: number
   /** Seeds the order of batches: same seed, params and data give the same bits at one thread. */
   seed: number
-  /** Optimizer steps made by this peer before, for schedules. */
+  /** Optimizer steps made by this peer before, for schedules and dropout. */
   stepsBefore: number
+  /** How samples fall into batches: shuffled or not, in whole epochs or running on over their ends, from which step of the order on. */
+  order?: { shuffle?: boolean; epochs?: boolean; first?: number }
   signal?: AbortSignal
 }
 
@@ -105,19 +107,27 @@ export interface TrainResult {
   /** Loss at each step, length `steps`. */
   losses: Float32Array
   millis: number
+  /** One sentence where a loss or parameter became non-finite: training ended there, and all else is as it was before that step. */
+  diverged?: string
 }
 
 export interface Evaluation {
   samples: number
   /** Mean loss. */
   loss: number
-  /** Share of samples whose highest score is the label, 0..1. */
-  accuracy: number
+  /** Classes: share of labels whose class scores highest; yes or no: of right answers. 0..1. */
+  accuracy?: number
+  /** Two classes: area under the ROC curve, 0..1; missing where only one class is there. */
+  auc?: number
+  /** Numbers: mean absolute error. */
+  mae?: number
+  /** Tokens: exp(loss). */
+  perplexity?: number
 }
 
 export interface EvaluateRequest {
   params: Float32Array
-  split: 'validation' | 'test'
+  split: 'train' | 'validation' | 'test'
   /** Evaluate on at most this many samples, taken at a regular stride. */
   samples?: number
   signal?: AbortSignal
@@ -125,11 +135,12 @@ export interface EvaluateRequest {
 
 /** Runs the task's model on this peer's data, off the main thread. */
 export interface Trainer {
-  /** Floats in the flat vector. */
+  /** Floats in the flat vector, and of optimizer state. */
   readonly size: number
+  readonly optimizerSize: number
   readonly trainSamples: number
   readonly validationSamples: number
-  /** @throws training-diverged (with the step; the caller's params are untouched), cancelled, worker-failed */
+  /** @throws cancelled, worker-failed; the caller's params are untouched */
   train(request: TrainRequest): Promise<TrainResult>
   evaluate(request: EvaluateRequest): Promise<Evaluation>
   /** Finishes the run in hand and ends the worker; never aborts the process. */

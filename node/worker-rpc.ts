@@ -17,7 +17,7 @@ export interface WorkerClient<H extends WorkerHandlers> {
 }
 
 type Request = { id: number; method: string; args: unknown } | { stop: true }
-type Failure = { code: ErrorCode | undefined; message: string; stack: string | undefined }
+export type Failure = { code: ErrorCode | undefined; message: string; stack: string | undefined }
 type Response = { id: number; value: unknown } | { id: number; error: Failure }
 
 const moved = new WeakMap<object, readonly Transferable[]>()
@@ -49,7 +49,7 @@ export function serveWorker(handlers: WorkerHandlers, onStop?: () => unknown): v
       const transfer = typeof value === 'object' && value !== null ? moved.get(value) : undefined
       port.postMessage({ id, value } satisfies Response, transfer ?? [])
     } catch (error) {
-      port.postMessage({ id, error: describe(error) } satisfies Response)
+      port.postMessage({ id, error: describeError(error) } satisfies Response)
     }
   }
   let queue: Promise<void> = Promise.resolve()
@@ -58,12 +58,13 @@ export function serveWorker(handlers: WorkerHandlers, onStop?: () => unknown): v
   })
 }
 
-function describe(error: unknown): Failure {
+/** An error as plain data, for another thread or process. */
+export function describeError(error: unknown): Failure {
   if (!(error instanceof Error)) return { code: undefined, message: String(error), stack: undefined }
   return { code: isMurmurError(error) ? error.code : undefined, message: error.message, stack: error.stack }
 }
 
-function revive({ code, message, stack }: Failure): MurmurError {
+export function reviveError({ code, message, stack }: Failure): MurmurError {
   if (code !== undefined && Object.hasOwn(ERROR_CODES, code)) return new MurmurError(code, message)
   const cause = new Error(message)
   if (stack !== undefined) cause.stack = stack
@@ -94,10 +95,10 @@ export function callWorker<H extends WorkerHandlers>(worker: Worker, onExit?: (f
   const hold = () => (pending.size > 0 || stopping !== undefined ? worker.ref() : worker.unref())
 
   worker.on('error', (error) => {
-    failure = revive(describe(error))
+    failure = reviveError(describeError(error))
   })
   worker.on('messageerror', (error) => {
-    failure = revive(describe(error))
+    failure = reviveError(describeError(error))
     for (const call of pending.values()) call.reject(failure)
     pending.clear()
     hold()
@@ -107,7 +108,7 @@ export function callWorker<H extends WorkerHandlers>(worker: Worker, onExit?: (f
     pending.delete(response.id)
     hold()
     if (call === undefined) return
-    if ('error' in response) call.reject(revive(response.error))
+    if ('error' in response) call.reject(reviveError(response.error))
     else call.resolve(response.value)
   })
   hold()
@@ -126,7 +127,7 @@ export function callWorker<H extends WorkerHandlers>(worker: Worker, onExit?: (f
         } catch (error) {
           pending.delete(id)
           hold()
-          reject(revive(describe(error)))
+          reject(reviveError(describeError(error)))
         }
       })
     },

@@ -62,8 +62,10 @@ const data = z.strictObject({
   }),
   target: z.strictObject({
     kind: z.enum(['class', 'binary', 'number', 'tokens']),
-    /** Number of classes, outputs or tokens. */
+    /** class, tokens: number of classes. binary, number: numbers a sample, the product of `shape`. */
     size: count,
+    /** Shape of one sample's labels; []: a single one. */
+    shape: dims.default([]),
     names: z.array(z.string().max(LIMITS.nameLength)).max(65_536).optional(),
   }),
   /** For tables: the columns in order. Statistics are agreed here, so that no peer's own leak or differ. */
@@ -75,6 +77,8 @@ const data = z.strictObject({
         mean: z.number().optional(),
         deviation: z.number().positive().optional(),
         categories: z.array(z.string().max(LIMITS.nameLength)).max(65_536).optional(),
+        /** How a category enters the model: as a column of zeros and a one for each, or as its number, from 0, in one column. */
+        encoding: z.enum(['one-hot', 'code']).optional(),
       }),
     )
     .max(65_536)

@@ -10,7 +10,7 @@ import type { PeerEvent } from '../events.ts'
 import { loadOrCreateIdentity } from '../store/identity.ts'
 
 /** Local work of a round: of batches of 8 to 32 and 50 to 300 steps, these reach 98 % of MNIST's test set in the least time. */
-const TRAINING = { steps: 250, batchSize: 12, learningRate: 0.04 }
+const TRAINING = { steps: 250, batchSize: 12, lr: 0.04 }
 /** How long a stopped peer may take before it is ended by force. */
 const STOP_MILLIS = 4000
 
@@ -38,7 +38,7 @@ export interface PeerView {
   dir: string
   last: { [T in PeerEvent['type']]?: Extract<PeerEvent, { type: T }> }
   influences: number[]
-  testAccuracy?: number
+  testAccuracy?: number | undefined
   received: number
   peakRss: number
   loopP99: number
@@ -102,8 +102,8 @@ function argumentsFor(plan: NetworkPlan, peer: PeerView, attackerIds: readonly P
     if (attackerIds.length > 0) local.push('--probe', attackerIds.join(','))
   }
   if (peer.index > 1) return ['join', '--dir', peer.dir, '--yes', ...local].map(String)
-  const { steps, batchSize, learningRate } = TRAINING
-  const agreed = ['--steps', steps, '--batch-size', batchSize, '--learning-rate', learningRate, '--schedule', 'cosine']
+  const { steps, batchSize, lr } = TRAINING
+  const agreed = ['--steps', steps, '--batch-size', batchSize, '--lr', lr, '--schedule', 'cosine']
   agreed.push('--schedule-steps', steps * plan.scheduleRounds)
   agreed.push('--name', 'demo', '--model', 'mnist-cnn', '--rule', plan.rule, '--min-peers', plan.peers, '--rounds', plan.rounds)
   agreed.push(

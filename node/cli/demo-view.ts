@@ -5,7 +5,7 @@ import Table from 'cli-table3'
 import { createLogUpdate } from 'log-update'
 import type { PeerEvent } from '../events.ts'
 import type { NetworkWatch, PeerView } from './demo-network.ts'
-import { megabytes, percent } from './format.ts'
+import { megabytes, metrics, percent } from './format.ts'
 
 /** Redraws a second: smooth enough, and no work for the peers' cores. */
 const REDRAW_MILLIS = 250
@@ -102,7 +102,7 @@ function plainLines(out: NodeJS.WriteStream, title: string): DemoView {
             ? ''
             : `${aggregated.accepted} accepted, ${aggregated.trimmed} trimmed, ${aggregated.rejected} rejected; `
         say(
-          `${who}: round ${event.round}: ${counts}loss ${trained?.loss.toFixed(4) ?? '?'}, validation ${percent(event.accuracy)}, ${megabytes(peer.received)} received`,
+          `${who}: round ${event.round}: ${counts}loss ${trained?.loss.toFixed(4) ?? '?'}, validation ${metrics(event)}, ${megabytes(peer.received)} received`,
         )
       }
     },

@@ -1,7 +1,7 @@
 // The command `murmur`: what can be asked of it, with examples. Each command is one file beside this one, loaded when it is asked for.
 import { Command } from 'commander'
 import { MurmurError } from '../../protocol/errors.ts'
-import { localOptions, taskOptions } from '../options.ts'
+import { localOptions, modelOptions, taskOptions, trainOptions } from '../options.ts'
 import { demoFlags } from './demo-flags.ts'
 import { flagsOf } from './flags.ts'
 
@@ -20,7 +20,8 @@ Examples:
   npx murmur demo                                   a whole network on this machine, with an attacker
   npx murmur start mynet --data mnist --shard 1/4   found a network; prints a line to paste elsewhere
   npx murmur join murmur1-... --data mnist --shard 2/4
-  npx murmur status mynet`,
+  npx murmur status mynet
+  npx murmur train cnn.onnx --data mnist --epochs 2 --out trained.onnx`,
   )
 
 const start = program
@@ -66,6 +67,38 @@ program
   .option('--json', 'print one JSON object')
   .addHelpText('after', '\nExample:\n  npx murmur status mynet')
   .action(async (dir, given) => (await import('./status.ts')).statusCommand(dir, given))
+
+const train = program
+  .command('train')
+  .argument('<model>', 'a forward model: an .onnx file, or the name of a built-in one')
+  .description('train a model on data, alone, without a network')
+  .option('--json', 'print one JSON object a step, and a last one with the evaluation')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx murmur train mnist-cnn --data mnist --epochs 2 --out trained.onnx
+  npx murmur train model.onnx --data samples.npz --optimizer adam --lr 0.001 --batch-size 64
+  npx murmur train tabular.onnx --data patients.csv --label diagnosis --validation 0.2
+  npx murmur train net.onnx --data series.parquet --label price --loss huber --json`,
+  )
+  .action(async (model, given) => (await import('./train.ts')).trainCommand(model, given))
+for (const flag of flagsOf(trainOptions, 'Training:')) train.addOption(flag)
+
+const model = program.command('model').description('look at a model before it is trained')
+model
+  .command('inspect')
+  .argument('<model>', 'an .onnx file, or the name of a built-in model')
+  .description('inputs, outputs, parameters, operators, and what would be trained')
+  .option('--json', 'print one JSON object')
+  .action(async (name, given) => (await import('./model.ts')).inspectCommand(name, given))
+model
+  .command('check')
+  .argument('<model>', 'an .onnx file, or the name of a built-in model')
+  .description('compile the training graph, compare its gradients with finite differences, and time a step')
+  .option('--json', 'print one JSON object')
+  .action(async (name, given) => (await import('./model.ts')).checkCommand(name, given))
+for (const command of model.commands) for (const flag of flagsOf(modelOptions, 'How it would be trained:')) command.addOption(flag)
 
 const demoCommand = program
   .command('demo')

@@ -3,7 +3,7 @@
 import { REJECTIONS } from '../../protocol/rejections.ts'
 import type { PeerEvent } from '../events.ts'
 import { isLocalAddress } from '../host/addresses.ts'
-import { megabytes, percent, seconds } from './format.ts'
+import { megabytes, metrics, percent, seconds } from './format.ts'
 
 /** Seconds of silence after which what is waited for is said (again). */
 const SILENCE_MILLIS = 4000
@@ -40,7 +40,7 @@ export function createPrinter(json: boolean): Printer {
         return `Round ${event.round}: ${event.rule} of ${event.inputs.length} models: ${event.accepted} accepted, ${event.trimmed} trimmed, ${event.rejected} rejected${influence}`
       }
       case 'evaluated':
-        return `Round ${event.round}: ${event.split} accuracy ${percent(event.accuracy)}, loss ${event.loss.toFixed(4)} on ${event.samples} samples; ${megabytes(received)} received so far`
+        return `Round ${event.round}: ${event.split} ${metrics(event)} on ${event.samples} samples; ${megabytes(received)} received so far`
       case 'jumped':
         return `Jumped from round ${event.from} to ${event.to}, where the others are`
       case 'equivocation':

@@ -14,6 +14,7 @@ import { readConfig, writeConfig } from '../peer/directory.ts'
 import { type JoinTarget, parseJoinTarget } from '../peer/fetch-task.ts'
 import { type LaunchOptions, launch, type Running } from '../peer/launch.ts'
 import { sha256 } from '../sha256.ts'
+import { interruptible } from './interruptible.ts'
 import { createPrinter } from './printer.ts'
 
 type Given = Record<string, unknown> & { json?: boolean; yes?: boolean; dir?: string }
@@ -135,25 +136,4 @@ async function confirmJoin(task: Task, given: Given, say: (text: string) => void
   const answer = await terminal.question('Take part? [Y/n] ')
   terminal.close()
   return !/^n/i.test(answer.trim())
-}
-
-/** A signal that Ctrl-C and SIGTERM abort; a second one ends the process at once. */
-function interruptible(): { signal: AbortSignal; promise: Promise<void>; done(): void } {
-  const controller = new AbortController()
-  const { promise: aborted, resolve: onAborted } = Promise.withResolvers<void>()
-  const interrupt = () => {
-    controller.abort()
-    onAborted()
-  }
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt)
-  // Keeps the process alive while only unreferenced timers and sockets are left.
-  const alive = setInterval(() => {}, 1 << 30)
-  return {
-    signal: controller.signal,
-    promise: aborted,
-    done() {
-      clearInterval(alive)
-      for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(name, interrupt)
-    },
-  }
 }

@@ -1,9 +1,11 @@
 // A directory with IDX files: images and labels to train on, and a test set where there is one (`t10k-…` or `test-…`).
-import { readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { MurmurError } from '../../protocol/errors.ts'
+import { arraySource, INPUT_NAME, LABEL_NAME } from './array-source.ts'
+import { namesIn } from './file.ts'
 import { readIdx } from './idx.ts'
-import type { DataFormat, DataSource, RawSamples } from './spec.ts'
+import type { NdArray } from './nd-array.ts'
+import type { DataFormat, DataSource, Selection } from './spec.ts'
 
 /** `train-images-idx3-ubyte`, `train-images.idx3-ubyte.gz`, `emnist-letters-train-labels-idx1-ubyte`, `scans-images.idx3-float`, ... */
 const NAME = /^(?<set>.*?)[-_.]?(?<what>images|labels)(?:[-_.]idx\d*)?(?:[-_.](?:ubyte|int|float))?(?<packed>\.gz)?$/i
@@ -16,15 +18,19 @@ interface Pair {
 
 export const idxDirectory: DataFormat = {
   usage: 'a directory with IDX files (train-images-idx3-ubyte and train-labels-idx1-ubyte, plain or .gz)',
-  async open(spec) {
+  async open(spec, selection) {
     const path = resolve(spec)
     const names = await namesIn(path)
-    return names === undefined ? undefined : openIdxDirectory(path, names, path)
+    return names === undefined ? undefined : openIdxDirectory(path, names, path, selection)
   },
 }
 
-/** @param name for people @throws data-missing, data-invalid */
-export function openIdxDirectory(path: string, files: readonly string[], name: string): DataSource {
+/**
+ * The images are the array `x`, the labels `y`, and of the test set `x_test` and `y_test`.
+ * @param name for people
+ * @throws data-missing, data-invalid
+ */
+export function openIdxDirectory(path: string, files: readonly string[], name: string, selection: Selection): DataSource {
   const sets = new Map<string, Pair>()
   // Plain files first: where both are there, nothing needs unpacking.
   for (const file of [...files].sort((x, y) => Number(/\.gz$/i.test(x)) - Number(/\.gz$/i.test(y)) || (x < y ? -1 : 1))) {
@@ -42,11 +48,14 @@ export function openIdxDirectory(path: string, files: readonly string[], name: s
       `${path} holds no IDX files to train on; needed are train-images-idx3-ubyte and train-labels-idx1-ubyte.`,
     )
   }
-  const [images, labels] = whole(train)
-  const source: DataSource = { name, train: () => readPair(images, labels) }
-  if (test === undefined) return source
-  const [testImages, testLabels] = whole(test)
-  return { ...source, test: () => readPair(testImages, testLabels) }
+  const arrays = new Map<string, string>()
+  const add = (pair: Pair, suffix: string) => {
+    const [images, labels] = whole(pair)
+    arrays.set(INPUT_NAME + suffix, images).set(LABEL_NAME + suffix, labels)
+  }
+  add(train, '')
+  if (test !== undefined) add(test, '_test')
+  return arraySource({ name, path, names: [...arrays.keys()], read: (array) => readArray(arrays.get(array)!) }, selection)
 
   function onlyOne(found: [string, Pair][]): Pair | undefined {
     if (found.length <= 1) return found[0]?.[1]
@@ -61,34 +70,8 @@ export function openIdxDirectory(path: string, files: readonly string[], name: s
   }
 }
 
-/** @throws data-missing, data-invalid */
-async function readPair(inputsFrom: string, labelsFrom: string): Promise<RawSamples> {
-  const [images, labels] = await Promise.all([readIdx(inputsFrom), readIdx(labelsFrom)])
-  const [samples = 0, ...sampleShape] = images.shape
-  if (images.data instanceof Int32Array) {
-    throw new MurmurError('data-invalid', `${inputsFrom} holds int32 values; inputs must be uint8 or float32.`)
-  }
-  if (labels.data instanceof Float32Array || labels.shape.length !== 1) {
-    throw new MurmurError('data-invalid', `${labelsFrom} must hold one whole number a sample, and its shape is ${labels.shape.join('x')}.`)
-  }
-  if (labels.data.length !== samples) {
-    throw new MurmurError('data-invalid', `${inputsFrom} holds ${samples} samples, but ${labelsFrom} ${labels.data.length} labels.`)
-  }
-  return { x: images.data, y: Int32Array.from(labels.data), samples, sampleShape, inputsFrom, labelsFrom }
-}
-
-/** Names in a directory; undefined where `path` is no directory. @throws data-missing */
-export async function namesIn(path: string): Promise<string[] | undefined> {
-  try {
-    if (!(await stat(path)).isDirectory()) return undefined
-    return await readdir(path)
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException
-    if (code === 'ENOENT' || code === 'ENOTDIR') {
-      throw new MurmurError('data-missing', `There is no data at ${path}; check the path.`, { cause })
-    }
-    throw new MurmurError('data-missing', `The data at ${path} cannot be read (${code ?? String(cause)}); check its permissions.`, {
-      cause,
-    })
-  }
+async function readArray(path: string): Promise<NdArray> {
+  const { shape, data } = await readIdx(path)
+  const type = data instanceof Uint8Array ? 'uint8' : data instanceof Int32Array ? 'int32' : 'float32'
+  return { type, shape, values: data, from: path }
 }

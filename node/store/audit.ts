@@ -144,7 +144,7 @@ function rowsOf(event: PeerEvent, at: number): [keyof ReturnType<typeof prepare>
       ]
     }
     case 'evaluated':
-      if (event.split === 'validation') return [['evaluated', [event.round, at, event.loss, event.accuracy]]]
+      if (event.split === 'validation') return [['evaluated', [event.round, at, event.loss, event.accuracy ?? null]]]
       return [['happened', [at, event.type, event.round, JSON.stringify(event)]]]
     case 'jumped':
       return [['happened', [at, event.type, event.to, JSON.stringify(event)]]]

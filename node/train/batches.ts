@@ -1,24 +1,71 @@
 // The order in which samples are trained on: every one once an epoch, shuffled anew each time, from a seed.
+// It is a function of seed and position alone, so that training can go on anywhere in it.
 import { createPrng } from '../../protocol/prng.ts'
 
-/** Writes the rows of the next batches into `index`; a batch may end one epoch and begin the next. */
-export type Batches = (index: Int32Array) => void
+export interface BatchOptions {
+  samples: number
+  batchSize: number
+  seed: number
+  /** Default true. */
+  shuffle?: boolean
+  /**
+   * True: an epoch ends with a smaller batch where the samples do not fill the last one, as with PyTorch's DataLoader. False: a batch
+   * may end one epoch and begin the next, so that all have the same size.
+   */
+  epochs: boolean
+}
 
-export function createBatches(samples: number, seed: number): Batches {
-  const prng = createPrng(`${seed} batches`)
-  const order = Int32Array.from({ length: samples }, (_, i) => i)
-  let at = samples
-  return (index) => {
-    for (let filled = 0; filled < index.length; ) {
-      if (at === samples) {
-        prng.shuffle(order)
-        at = 0
-      }
-      const count = Math.min(samples - at, index.length - filled)
-      index.set(order.subarray(at, at + count), filled)
-      at += count
-      filled += count
+export interface Block {
+  steps: number
+  /** Samples of each of its batches. */
+  batchSize: number
+  /** Rows, [steps, batchSize]. */
+  index: Int32Array
+}
+
+export interface Batches {
+  stepsPerEpoch: number
+  /** The batches from step `first` on, counted from 0: as many as asked for, or fewer where their size changes. */
+  block(first: number, steps: number): Block
+}
+
+export function createBatches({ samples, batchSize, seed, shuffle = true, epochs }: BatchOptions): Batches {
+  const stepsPerEpoch = epochs ? Math.ceil(samples / batchSize) : samples / batchSize
+  const rest = epochs ? samples % batchSize : 0
+  let known = -1
+  let order = new Int32Array()
+
+  function orderOf(epoch: number): Int32Array {
+    if (epoch !== known) {
+      order = Int32Array.from({ length: samples }, (_, i) => i)
+      if (shuffle) createPrng(`${seed} epoch ${epoch}`).shuffle(order)
+      known = epoch
     }
+    return order
+  }
+
+  /** Rows at position `at` of all epochs laid end to end. */
+  function fill(index: Int32Array, at: number): Int32Array {
+    for (let filled = 0; filled < index.length; ) {
+      const [epoch, begin] = [Math.floor(at / samples), at % samples]
+      const part = orderOf(epoch).subarray(begin, begin + index.length - filled)
+      index.set(part, filled)
+      filled += part.length
+      at += part.length
+    }
+    return index
+  }
+
+  return {
+    stepsPerEpoch,
+    block(first, steps) {
+      if (!epochs) return { steps, batchSize, index: fill(new Int32Array(steps * batchSize), first * batchSize) }
+      const [epoch, step] = [Math.floor(first / stepsPerEpoch), first % stepsPerEpoch]
+      const at = epoch * samples + step * batchSize
+      if (rest > 0 && step === stepsPerEpoch - 1) return { steps: 1, batchSize: rest, index: fill(new Int32Array(rest), at) }
+      const count = Math.min(steps, stepsPerEpoch - step - (rest > 0 ? 1 : 0))
+      return { steps: count, batchSize, index: fill(new Int32Array(count * batchSize), at) }
+    },
   }
 }
 

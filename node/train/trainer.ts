@@ -1,62 +1,103 @@
-// The Trainer port on onnxruntime: one worker thread that holds the compiled model and looks at the data in shared memory.
+// The Trainer port on onnxruntime: worker threads that hold the compiled model and look at the data in shared memory.
 import { Worker } from 'node:worker_threads'
-import type { InputOptions, LossOptions, OptimizerOptions } from '../../models/index.ts'
-import { modelSignature, optimizerSize } from '../../models/index.ts'
+import type { InputOptions, LossOptions, OptimizerOptions, TargetOptions } from '../../models/index.ts'
+import { loadModel } from '../../models/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
-import { type Layout, layoutSize } from '../../protocol/layout.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import { layoutSize } from '../../protocol/layout.ts'
+import type { DataSet } from '../data/spec.ts'
 import type { Trainer } from '../ports.ts'
-import { callWorker } from '../worker-rpc.ts'
-import { checkDataSet, type DataSet, type DataSets, SPLITS } from './data-set.ts'
-import type { Cancel, TrainWorkerHandlers } from './worker.ts'
+import { callWorker, type WorkerClient } from '../worker-rpc.ts'
+import { checkDataSet, type DataSets, SPLITS } from './data-set.ts'
+import type { Halt, TrainWorkerHandlers } from './worker.ts'
 
 export interface TrainerOptions {
-  /** The hollow ONNX graph, and how its parameters lie in the flat vector. */
+  /** The hollow ONNX graph. */
   graph: Uint8Array
-  layout: Layout
   loss: LossOptions
   optimizer: OptimizerOptions
-  work: Pick<Manifest['work'], 'batchSize'>
+  batchSize: number
   input: InputOptions
+  target: TargetOptions
   data: DataSets
-  /** Threads of one run; results repeat bit for bit only for the same count. */
-  threads: number
+  /** Threads of one run; results repeat bit for bit only for the same count. Default 1. */
+  threads?: number
+  /** onnxruntime's execution provider; default cpu. */
+  provider?: string
+  /** Calls that may run at once, each in a thread of its own; more wait their turn. Default 1. */
+  workers?: number
+}
+
+export type WorkerOptions = Omit<Required<TrainerOptions>, 'workers'>
+
+/** How samples fall into batches, see createBatches. */
+export interface BatchOrder {
+  shuffle: boolean
+  epochs: boolean
+  /** Step of the order that comes first. */
+  first: number
+}
+
+interface Member {
+  client: WorkerClient<TrainWorkerHandlers>
+  busy: boolean
 }
 
 /**
  * @throws model-invalid, operator-unsupported, task-unsupported, limit-exceeded for what cannot be trained; data-invalid
  */
 export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { graph, layout, loss, optimizer, work, input, data, threads } = options
-  const size = layoutSize(layout)
-  const state = optimizerSize(optimizer, size)
-  const { outputs } = modelSignature(graph)
+  const { data, workers = 1, threads = 1, provider = 'cpu', ...task } = options
+  const size = layoutSize(loadModel(task.graph).layout)
   const sets: DataSets = { train: shared(data.train), validation: shared(data.validation), ...(data.test && { test: shared(data.test) }) }
-  for (const split of SPLITS) {
-    const set = sets[split]
-    if (set !== undefined) checkDataSet(split, set, input, outputs)
+  for (const split of SPLITS) if (sets[split] !== undefined) checkDataSet(split, sets[split], task)
+
+  const workerOptions: WorkerOptions = { ...task, data: sets, threads, provider }
+  const members: Member[] = []
+  const waiting: ((member: Member) => void)[] = []
+  const running = new Set<Halt>()
+  let stopped = false
+
+  function hire(): Member {
+    const url = new URL(`./worker${import.meta.filename.slice(-3)}`, import.meta.url)
+    const worker = new Worker(url, { workerData: workerOptions, name: 'trainer' })
+    const member = { client: callWorker<TrainWorkerHandlers>(worker), busy: true }
+    members.push(member)
+    return member
   }
 
-  const workerOptions: TrainerOptions = { graph, layout, loss, optimizer, work, input, data: sets, threads }
-  const worker = new Worker(new URL(`./worker${import.meta.filename.slice(-3)}`, import.meta.url), {
-    workerData: workerOptions,
-    name: 'trainer',
-  })
-  const client = callWorker<TrainWorkerHandlers>(worker)
-  const running = new Set<Cancel>()
+  /** A worker that is free now, or a new one while there may be more, or the next to be free. */
+  function take(): Promise<Member> | Member {
+    const free = members.find(({ busy }) => !busy)
+    if (free !== undefined) {
+      free.busy = true
+      return free
+    }
+    if (members.length < workers && !stopped) return hire()
+    return new Promise((resolve) => void waiting.push(resolve))
+  }
 
-  /** Runs `call` with a flag that `signal` or `stop` raises. */
-  async function cancellable<T>(signal: AbortSignal | undefined, call: (cancel: Cancel) => Promise<T>): Promise<T> {
-    if (signal?.aborted) throw new MurmurError('cancelled', 'The work was stopped on request before it began.')
-    const cancel = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT))
-    const raise = () => void Atomics.store(cancel, 0, 1)
-    running.add(cancel)
+  function giveBack(member: Member): void {
+    const next = waiting.shift()
+    if (next === undefined) member.busy = false
+    else next(member)
+  }
+
+  /** Runs `call` on a worker, with a number that `signal` or `stop` raises. */
+  async function run<T>(signal: AbortSignal | undefined, call: (client: Member['client'], halt: Halt) => Promise<T>): Promise<T> {
+    const stoppedBefore = () => new MurmurError('cancelled', 'The work was stopped on request before it began.')
+    if (signal?.aborted) throw stoppedBefore()
+    const halt = new Float32Array(new SharedArrayBuffer(Float32Array.BYTES_PER_ELEMENT))
+    const raise = () => void halt.fill(1)
+    running.add(halt)
     signal?.addEventListener('abort', raise)
+    const member = await take()
     try {
-      return await call(cancel)
+      if (halt[0] !== 0) throw stoppedBefore()
+      return await call(member.client, halt)
     } finally {
+      giveBack(member)
       signal?.removeEventListener('abort', raise)
-      running.delete(cancel)
+      running.delete(halt)
     }
   }
 
@@ -66,39 +107,45 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     }
   }
 
+  async function stop(): Promise<void> {
+    stopped = true
+    for (const halt of running) halt.fill(1)
+    await Promise.all(members.map(({ client }) => client.stop()))
+  }
+
+  const first = hire()
+  let optimizerSize: number
   try {
-    await client.call('prepare', undefined)
+    optimizerSize = (await first.client.call('prepare', undefined)).optimizerSize
   } catch (error) {
-    await client.stop()
+    await stop()
     throw error
   }
+  giveBack(first)
   return {
     size,
+    optimizerSize,
     trainSamples: sets.train.samples,
     validationSamples: sets.validation.samples,
-    train: ({ params, optimizer: momentum, steps, millis = Number.POSITIVE_INFINITY, seed, stepsBefore, signal }) =>
-      cancellable(signal, (cancel) => {
+    train: ({ params, optimizer, steps, millis = Number.POSITIVE_INFINITY, seed, stepsBefore, order, signal }) =>
+      run(signal, (client, halt) => {
         checkLength('params', params, size)
-        checkLength('optimizer', momentum, 0, state)
+        checkLength('optimizer', optimizer, 0, optimizerSize)
         // Copies, which are moved: the caller's vectors stay as they are.
-        const copy = params.slice()
-        const momentumCopy = momentum.slice()
-        return client.call(
-          'train',
-          { params: copy, optimizer: momentumCopy, steps: Math.max(1, steps), millis, seed, stepsBefore, cancel },
-          [copy.buffer, momentumCopy.buffer],
-        )
+        const copies = { params: params.slice(), optimizer: optimizer.slice() }
+        const batches = { shuffle: true, epochs: false, first: 0, ...order }
+        return client.call('train', { ...copies, steps: Math.max(1, steps), millis, seed, stepsBefore, order: batches, halt }, [
+          copies.params.buffer,
+          copies.optimizer.buffer,
+        ])
       }),
     evaluate: ({ params, split, samples, signal }) =>
-      cancellable(signal, (cancel) => {
+      run(signal, (client, halt) => {
         checkLength('params', params, size)
         const copy = params.slice()
-        return client.call('evaluate', { params: copy, split, samples, cancel }, [copy.buffer])
+        return client.call('evaluate', { params: copy, split, samples, halt }, [copy.buffer])
       }),
-    async stop() {
-      for (const cancel of running) Atomics.store(cancel, 0, 1)
-      await client.stop()
-    },
+    stop,
   }
 }
 
@@ -107,7 +154,7 @@ function shared({ x, y, samples }: DataSet): DataSet {
   return { x: share(x), y: share(y), samples }
 }
 
-function share<T extends Uint8Array | Float32Array | Int32Array | BigInt64Array>(values: T): T {
+function share<T extends Uint8Array | Float32Array | Int32Array>(values: T): T {
   if (values.buffer instanceof SharedArrayBuffer) return values
   const copy = new SharedArrayBuffer(values.byteLength)
   new Uint8Array(copy).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))

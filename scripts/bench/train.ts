@@ -1,95 +1,103 @@
-// Training speed: samples a second of each built-in model at batch 32 and one thread, in one worker and in two at once, and
-// how much of the machine's speed at plain matrix products the CNN reaches. Usage: node scripts/bench/train.ts [seconds]
-import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { createBuilder } from '../../models/builder.ts'
-import { TYPE } from '../../models/graph.ts'
-import { splitWeights } from '../../models/index.ts'
-import { encodeModel } from '../../models/serialize.ts'
-import { type ZooName, zooModel } from '../../models/zoo/index.ts'
-import type { Trainer } from '../../node/ports.ts'
-import { createTrainer } from '../../node/train/trainer.ts'
-import { manifestSchema } from '../../protocol/manifest.ts'
-import { createPrng } from '../../protocol/prng.ts'
+// Training speed beside PyTorch and TensorFlow.js where the machine has them, and what training does to the process around it.
+// Ratios come from one run: the contestants are processes of one thread each that take turns, measured by their CPU time.
+// Usage: node scripts/bench/train.ts [--only NAME] [--seconds S] [--json]
+import { parseArgs } from 'node:util'
+import { HOW_TO_GET, startBaseline } from './train/baselines.ts'
+import { type Check, cancelling, loopAgainstSingle, memory, twoWorkers } from './train/behaviour.ts'
+import { BASELINES, type Baseline, CASES } from './train/cases.ts'
+import { type Contestant, nodeContestant, race } from './train/contestant.ts'
 
-const SECONDS = Number(process.argv[2] ?? 3)
-const SAMPLES = 10_000
-const BATCH = 32
-/** Multiplications and additions of mnist-cnn for one sample, forward and backward: the convolutions' and the layer's products. */
-const CNN_FLOPS = 2 * (2 * 576 * 25 * 16 + 3 * 64 * 400 * 32 + 3 * 512 * 10)
+const SLICES = 7
 
-async function trainerOf(name: ZooName): Promise<{ trainer: Trainer; params: Float32Array }> {
-  const prng = createPrng('bench')
-  const { graph, layout, params } = splitWeights(zooModel(name, 1))
-  const data = {
-    x: Uint8Array.from({ length: SAMPLES * 784 }, () => prng.int(256)),
-    y: Int32Array.from({ length: SAMPLES }, () => prng.int(10)),
-    samples: SAMPLES,
-  }
-  const trainer = await createTrainer({
-    graph,
-    layout,
-    loss: { kind: 'cross-entropy' },
-    optimizer: manifestSchema.shape.optimizer.parse({ kind: 'sgd', learningRate: 0.001, momentum: 0.9 }),
-    work: { batchSize: BATCH },
-    input: { dtype: 'uint8', shape: [1, 28, 28], scale: 1 / 255, offset: 0 },
-    data: { train: data, validation: data },
-    threads: 1,
-  })
-  return { trainer, params }
+const { values: flags } = parseArgs({
+  options: {
+    /** Part of a case's or check's name: mlp, gpt/8, loop, workers, delay, memory, cancel. */
+    only: { type: 'string', default: '' },
+    /** CPU seconds of a slice; each contestant gets seven. */
+    seconds: { type: 'string', default: '0.25' },
+    json: { type: 'boolean', default: false },
+  },
+})
+const seconds = Number(flags.seconds)
+const isWanted = (name: string): boolean => name.includes(flags.only)
+const say = (line: string): void => void (flags.json || console.log(line))
+const verdict = (ok: boolean): string => (ok ? 'ok' : 'MISSED')
+
+interface Row {
+  case: string
+  baseline?: string
+  /** CPU milliseconds a step. */
+  ours: number
+  theirs?: number
+  ratio?: number
+  goal?: number
 }
 
-/** Samples a second over `seconds` of training, after a short run that warms up. */
-async function speed({ trainer, params }: Awaited<ReturnType<typeof trainerOf>>, seconds: number): Promise<number> {
-  const request = { params, optimizer: new Float32Array(0), steps: 10_000_000, seed: 1, stepsBefore: 0 }
-  await trainer.train({ ...request, millis: 500 })
-  const { samples, millis } = await trainer.train({ ...request, millis: seconds * 1000 })
-  return (samples / millis) * 1000
-}
-
-/** Gigaflops of one large product of float32 matrices at one thread, the best of several. */
-async function matrixSpeed(size = 768): Promise<number> {
-  const b = createBuilder()
-  b.add({ op: 'MatMul', name: '', inputs: ['a', 'b'], outputs: ['c'], attributes: {} })
-  const value = (name: string) => ({ name, type: TYPE.float32, dims: [size, size] })
-  const bytes = encodeModel({
-    name: 'peak',
-    inputs: [value('a'), value('b')],
-    outputs: [value('c')],
-    nodes: b.nodes,
-    constants: b.constants,
-  })
-  const session = await InferenceSession.create(bytes, { intraOpNumThreads: 1, interOpNumThreads: 1 })
-  const matrix = new Tensor('float32', new Float32Array(size * size).fill(0.5), [size, size])
-  let best = Number.POSITIVE_INFINITY
-  for (let i = 0; i < 20; i++) {
-    const begin = performance.now()
-    await session.run({ a: matrix, b: matrix })
-    best = Math.min(best, performance.now() - begin)
+async function speeds(): Promise<{ rows: Row[]; missing: string[] }> {
+  const cases = CASES.filter(({ model, batch }) => isWanted(`${model}/${batch}`))
+  const wanted = BASELINES.filter((name) => cases.some(({ goals }) => goals[name] !== undefined))
+  const ours = nodeContestant('./ours.ts')
+  const baselines = new Map<Baseline, Contestant>()
+  for (const name of wanted) {
+    const started = startBaseline(name)
+    if (started !== undefined) baselines.set(name, started)
   }
-  return (2 * size ** 3) / best / 1e6
-}
-
-const count = (value: number): string => Math.round(value).toLocaleString('en')
-
-for (const name of ['mnist-cnn', 'mnist-mlp', 'softmax'] as const) {
-  const workers = await Promise.all([trainerOf(name), trainerOf(name)])
-  const alone = await speed(workers[0], SECONDS)
-  const both = await Promise.all(workers.map((worker) => speed(worker, SECONDS)))
-  const together = both.reduce((sum, each) => sum + each, 0)
-  const line = `one worker ${count(alone)} samples/s (${((BATCH / alone) * 1000).toFixed(3)} ms a step)`
-  console.log(`${name}, batch ${BATCH}: ${line}, two at once ${count(together)} samples/s (${(together / alone).toFixed(2)} times one)`)
-  if (name === 'mnist-cnn') {
-    const peak = await matrixSpeed()
-    const reached = (alone * CNN_FLOPS) / 1e9
-    const share = ((100 * reached) / peak).toFixed(0)
-    console.log(`  that is ${reached.toFixed(0)} of the ${peak.toFixed(0)} GFLOP/s of a plain matrix product on this machine, ${share} %`)
-  }
-  for (const { trainer, params } of workers) {
-    if (trainer === workers[0].trainer) {
-      const begin = performance.now()
-      const { samples } = await trainer.evaluate({ params, split: 'validation' })
-      console.log(`  evaluation ${count((samples / (performance.now() - begin)) * 1000)} samples/s`)
+  const rows: Row[] = []
+  if (cases.length > 0) say(`${'CPU ms a step'.padEnd(18)}${'ours'.padStart(9)}${'theirs'.padStart(11)}${'ratio'.padStart(9)}    goal`)
+  for (const { model, batch, goals } of cases) {
+    const others = [...baselines].filter(([name]) => goals[name] !== undefined)
+    await ours.open(model, batch)
+    const names: string[] = []
+    for (const [, contestant] of others) names.push(await contestant.open(model, batch))
+    const [own = 0, ...times] = await race([ours, ...others.map(([, contestant]) => contestant)], { seconds, slices: SLICES })
+    const made: Row[] = others.map(([name], i) => ({
+      case: `${model}/${batch}`,
+      baseline: names[i]!,
+      ours: own,
+      theirs: times[i]!,
+      ratio: times[i]! / own,
+      goal: goals[name]!,
+    }))
+    for (const row of made.length > 0 ? made : [{ case: `${model}/${batch}`, ours: own }]) {
+      rows.push(row)
+      say(describe(row))
     }
-    await trainer.stop()
   }
+  for (const contestant of [ours, ...baselines.values()]) contestant.close()
+  const missing = wanted.filter((name) => !baselines.has(name)).map((name) => HOW_TO_GET[name])
+  for (const line of missing) say(`Not found: ${line}`)
+  return { rows, missing }
 }
+
+function describe({ case: name, baseline, ours, theirs, ratio, goal }: Row): string {
+  const own = `${name.padEnd(18)}${ours.toFixed(3).padStart(9)}`
+  if (theirs === undefined || ratio === undefined || goal === undefined) return own
+  return `${own}${theirs.toFixed(3).padStart(11)}${`${ratio.toFixed(2)}x`.padStart(9)}    >= ${goal}x ${verdict(ratio >= goal)}, ${baseline}`
+}
+
+const isReached = ({ value, goal }: Check): boolean => ('least' in goal ? value >= goal.least : value <= goal.most)
+
+async function checks(): Promise<Check[]> {
+  const measures = [
+    { names: ['loop'], run: () => loopAgainstSingle(seconds) },
+    { names: ['workers', 'delay'], run: twoWorkers },
+    { names: ['memory'], run: memory },
+    { names: ['cancel'], run: cancelling },
+  ]
+  const all: Check[] = []
+  for (const { names, run } of measures) {
+    if (!names.some(isWanted)) continue
+    for (const check of [await run()].flat()) {
+      all.push(check)
+      const { name, what, value, goal } = check
+      const asked = 'least' in goal ? `>= ${goal.least}` : `<= ${goal.most}`
+      say(`${name.padEnd(9)} ${value.toFixed(2).padStart(7)}  ${asked} ${verdict(isReached(check))}; ${what}`)
+    }
+  }
+  return all
+}
+
+const { rows, missing } = await speeds()
+const measured = await checks()
+if (flags.json)
+  console.log(JSON.stringify({ speed: rows, checks: measured.map((check) => ({ ...check, ok: isReached(check) })), missing }, undefined, 2))

@@ -3,17 +3,14 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t from 'tap'
-import { type LoadedData, type LoadOptions, loadData, shardIndex } from '../../node/data/load.ts'
+import { type LoadedData, type LoadOptions, loadData, proposeSchema, shardIndex } from '../../node/data/load.ts'
 import { locateMnist } from '../../node/data/mnist.ts'
-import type { DataSet } from '../../node/data/spec.ts'
-import type { Manifest } from '../../protocol/manifest.ts'
+import type { DataSchema, DataSet, ModelHints } from '../../node/data/spec.ts'
 import { idxFile, images, labels } from './idx-file.ts'
 
-type Schema = Manifest['data']
-
-const schema = (shape: number[], size: number, dtype: Schema['input']['dtype'] = 'uint8'): Schema => ({
+const schema = (shape: number[], size: number, dtype: DataSchema['input']['dtype'] = 'uint8'): DataSchema => ({
   input: { dtype, shape, scale: 1 / 255, offset: 0 },
-  target: { kind: 'class', size },
+  target: { kind: 'class', size, shape: [] },
 })
 const small = schema([2, 2], 3)
 const options: LoadOptions = { validation: 0.25, seed: 1 }
@@ -37,7 +34,6 @@ t.test('a directory of IDX files is loaded, split and shared, each sample with i
     t.ok(set.x.buffer instanceof SharedArrayBuffer && set.y.buffer instanceof SharedArrayBuffer)
     t.ok(set.x instanceof Uint8Array)
     t.equal(set.x.length, set.samples * 4)
-    t.strictSame(set.sampleShape, [2, 2])
     t.strictSame(
       [...set.y],
       numbers(set).map((number) => number % 3),
@@ -99,6 +95,8 @@ t.test('shards of one data set are disjoint and together all of it, and a peer a
   }
 })
 
+const sorted = (values: ArrayLike<number>) => Array.from(values).sort((x, y) => x - y)
+
 const plain = ({ train, validation }: LoadedData) => [numbers(train), numbers(validation)]
 
 t.test("a part chosen by peer id is the id's hash modulo the number of parts", async (t) => {
@@ -120,7 +118,6 @@ t.test('bytes become floats where the task takes floats, with their raw values',
     [...train.y],
     numbers(train).map((number) => number % 3),
   )
-  t.strictSame(train.sampleShape, [4])
 })
 
 t.test('float inputs and int32 labels are loaded', async (t) => {
@@ -134,17 +131,50 @@ t.test('float inputs and int32 labels are loaded', async (t) => {
   await writeFile(join(dir, 'images'), idxFile(13, [4, 1], [0.5, Number.NaN, 2, 8]))
   await t.rejects(loadData(dir, schema([1], 2, 'float32'), options), { code: 'data-invalid', message: 'holds NaN as value 1' })
   await writeFile(join(dir, 'images'), idxFile(12, [4, 1], [1, 2, 3, 4]))
-  await t.rejects(loadData(dir, schema([1], 2, 'float32'), options), { code: 'data-invalid', message: 'inputs must be uint8 or float32' })
+  t.strictSame(sorted((await loadData(dir, schema([1], 2, 'float32'), { ...options, validation: 0 })).train.x), [1, 2, 3, 4])
+})
+
+t.test('without a share for validation every sample is trained on, and one is enough', async (t) => {
+  const { train, validation } = await loadData(t.testdir(files), small, { ...options, validation: 0 })
+  t.strictSame([train.samples, validation.samples, validation.x.length, validation.y.length], [SAMPLES, 0, 0, 0])
+  const one = await loadData(t.testdir({ images: images(1), labels: labels(1) }), small, { ...options, validation: 0 })
+  t.equal(one.train.samples, 1)
+})
+
+t.test('the schema that images suggest is the one that existing tasks have', async (t) => {
+  const hints: ModelHints = { input: 'float32', inputShape: [1, 2, 2], target: 'class', classes: 3 }
+  const dir = t.testdir(files)
+  const proposed = await proposeSchema(dir, {}, hints)
+  t.strictSame(proposed, schema([1, 2, 2], 3))
+  t.match((await loadData(dir, proposed, options)).summary, `${dir} (bytes as 0 to 1), 30 samples`)
+  t.strictSame(await proposeSchema(dir, {}, { ...hints, inputShape: [null], classes: undefined }), schema([4], 3))
+  await t.rejects(proposeSchema(dir, {}, { ...hints, inputShape: [3, 2, 2] }), {
+    message: 'holds samples of 2x2, but the model takes 3x2x2.',
+  })
+  await t.rejects(proposeSchema(dir, { label: 'z' }, hints), { message: 'holds no array "z" but x, y; name the one to use with --label.' })
+})
+
+t.test('labels that are numbers are cut evenly, since there is no class to skew', async (t) => {
+  const numeric: DataSchema = { ...small, target: { kind: 'number', size: 1, shape: [] } }
+  const shard = { index: 0, of: 4, alpha: 0.1, seed: 9 }
+  const { train, classes, summary } = await loadData(t.testdir(files), numeric, { ...options, shard })
+  t.ok(train.y instanceof Float32Array && train.y.buffer instanceof SharedArrayBuffer)
+  t.strictSame(
+    [...train.y],
+    numbers(train).map((number) => number % 3),
+  )
+  t.strictSame(classes, [])
+  t.match(summary, 'part 1 of 4 (even; 10 of 40 samples)')
 })
 
 t.test('data that does not fit the task is refused in one sentence that says what was found and what is needed', async (t) => {
   const dir = t.testdir(files)
-  const refused = async (what: Schema, message: string) => t.rejects(loadData(dir, what, options), { code: 'data-invalid', message })
+  const refused = async (what: DataSchema, message: string) => t.rejects(loadData(dir, what, options), { code: 'data-invalid', message })
   await refused(schema([3, 32, 32], 3), 'holds samples of 2x2, but the task takes 3x32x32.')
   await refused(schema([2, 2], 2), "holds label 2 for sample 2, but the task's classes go from 0 to 1.")
-  await refused(schema([2, 2], 3, 'int64'), 'holds uint8 values, but the task takes int64.')
-  await refused({ ...small, target: { kind: 'number', size: 1 } }, 'holds classes, but the task predicts number.')
-  await refused({ ...small, target: { kind: 'binary', size: 1 } }, 'classes go from 0 to 1')
+  await refused({ ...small, target: { kind: 'binary', size: 1, shape: [] } }, 'holds label 2 for sample 2, but the task takes 0 and 1.')
+  await refused({ ...small, target: { kind: 'number', size: 2, shape: [2] } }, 'holds labels of single values, but the task predicts 2.')
+  await refused({ ...small, columns: [{ name: 'a', kind: 'number' }] }, 'is an array, but the task takes a table with the columns a.')
   await writeFile(join(dir, 'train-labels-idx1-ubyte'), idxFile(12, [SAMPLES], new Array(SAMPLES).fill(-1)))
   await refused(small, 'holds label -1 for sample 0')
   await writeFile(join(dir, 'train-labels-idx1-ubyte'), labels(SAMPLES - 1))
@@ -154,15 +184,15 @@ t.test('data that does not fit the task is refused in one sentence that says wha
 })
 
 t.test('a path without usable data is refused in one sentence that says what to do', async (t) => {
-  const dir = t.testdir({ empty: {}, 'table.csv': 'a,b', images: { 'train-images-idx3-ubyte': images(4) }, two: {} })
+  const dir = t.testdir({ empty: {}, 'table.xlsx': 'a,b', images: { 'train-images-idx3-ubyte': images(4) }, two: {} })
   const load = (path: string) => loadData(path, small, options)
   await t.rejects(load(join(dir, 'none')), { code: 'data-missing', message: `There is no data at ${dir}/none; check the path.` })
-  await t.rejects(load(join(dir, 'table.csv', 'x')), { code: 'data-missing' })
+  await t.rejects(load(join(dir, 'table.xlsx', 'x')), { code: 'data-missing' })
   await t.rejects(load(join(dir, 'empty')), { code: 'data-missing', message: `${dir}/empty holds no IDX files to train on; needed are` })
   await t.rejects(load(join(dir, 'images')), { code: 'data-missing', message: 'has no file with its labels beside it' })
-  await t.rejects(load(join(dir, 'table.csv')), {
+  await t.rejects(load(join(dir, 'table.xlsx')), {
     code: 'data-invalid',
-    message: 'table.csv is data of an unknown kind; use "mnist" or a directory',
+    message: /table.xlsx is data of an unknown kind; use "mnist", a table \(.*\), .* or a directory with IDX files/,
   })
   for (const set of ['a', 'b']) await writeFile(join(dir, 'two', `${set}-images-idx3-ubyte`), images(4))
   await t.rejects(load(join(dir, 'two')), { code: 'data-invalid', message: 'holds several data sets, "a" and "b"' })
@@ -184,7 +214,6 @@ t.test('MNIST is found where npm put it: 60,000 images in ten classes, and a tes
   const shard = { index: 1, of: 6, alpha: 0.5, seed: 1 }
   const { train, validation, test, classes } = await loadData('mnist', schema([1, 28, 28], 10), { ...options, shard, withTest: true })
   t.equal(train.x.length, train.samples * 784)
-  t.strictSame(train.sampleShape, [1, 28, 28])
   t.equal(test?.samples, 10_000)
   t.equal(
     classes.reduce((sum, count) => sum + count, 0),

@@ -121,5 +121,7 @@ t.test('a validation split takes its share, the same each time, and shares no sa
   t.strictSame(splitValidation(indices, 0.2, 5), splitValidation(indices, 0.2, 5))
   t.strictSame(indices, before, 'what is given is not changed')
   t.throws(() => splitValidation(Int32Array.of(1), 0.5, 1), { code: 'data-invalid' })
-  for (const share of [0, 1, -1, Number.NaN]) t.throws(() => splitValidation(indices, share, 1), { code: 'bad-argument' })
+  t.strictSame(splitValidation(Int32Array.of(4, 1), 0, 5), { train: Int32Array.of(1, 4), validation: new Int32Array() })
+  t.throws(() => splitValidation(new Int32Array(), 0, 1), { code: 'data-invalid' })
+  for (const share of [1, -1, Number.NaN]) t.throws(() => splitValidation(indices, share, 1), { code: 'bad-argument' })
 })

@@ -21,6 +21,7 @@ import { taskOf } from './task.ts'
 export function towards(goal: number, size: number): Trainer {
   return {
     size,
+    optimizerSize: 0,
     trainSamples: 1,
     validationSamples: 1,
     async train({ params, optimizer, steps, signal }: TrainRequest) {

@@ -45,7 +45,11 @@ export function murmur(t: Pick<Test, 'teardown'>, args: string[], env: Record<st
     code = exitCode ?? signal ?? -1
     wake()
   })
-  t.teardown(() => void child.kill('SIGKILL'))
+  // Waited for: a process that still writes would fill its directory again while the test removes it.
+  t.teardown(async () => {
+    child.kill('SIGKILL')
+    await until('end', () => code, 10_000)
+  })
 
   /** Settles as soon as `look` finds something, at the latest after `millis`. */
   function until<V>(what: string, look: () => V | undefined, millis: number): Promise<V> {

@@ -3,14 +3,16 @@ import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { type Builder, createBuilder } from '../../models/builder.ts'
 import { floatTensor, TYPE } from '../../models/graph.ts'
 import {
+  classesOf,
   compileEvaluation,
   compileTraining,
   type InputOptions,
   type LossOptions,
   loadModel,
   type OptimizerOptions,
-  optimizerSize,
+  type SplitOptions,
   splitWeights,
+  type TargetOptions,
 } from '../../models/index.ts'
 import { encodeModel } from '../../models/serialize.ts'
 import { sizeOf } from '../../protocol/layout.ts'
@@ -71,58 +73,89 @@ export async function infer(model: Uint8Array, x: Float32Array, shape: readonly 
 }
 
 export interface Batch {
-  x: Float32Array
-  y: Int32Array
+  /** int32: token ids. */
+  x: Float32Array | Int32Array
+  y: Int32Array | Float32Array
+  /** Shape of one sample, and of its labels (default: a single one). */
   shape: readonly number[]
+  labelShape?: readonly number[]
+}
+
+export interface TrainOptions {
+  optimizer?: OptimizerOptions
+  loss?: LossOptions
+  rates?: readonly number[]
+  seeds?: readonly number[]
+  split?: SplitOptions
+  from?: { params: Float32Array; state: Float32Array }
+}
+
+/** What a task would say of a batch. */
+export function taskOf(
+  graph: Uint8Array,
+  { x, shape, labelShape = [] }: Batch,
+  loss: LossOptions,
+): { input: InputOptions; target: TargetOptions } {
+  const input: InputOptions = { ...rawInput(shape), dtype: x instanceof Int32Array ? 'int64' : 'float32' }
+  const kind = loss.kind === 'bce' ? 'binary' : loss.kind !== 'cross-entropy' ? 'number' : labelShape.length > 0 ? 'tokens' : 'class'
+  const size = classesOf(graph, loss, input, { kind, shape: [...labelShape] }) ?? sizeOf(labelShape)
+  return { input, target: { kind, size, shape: [...labelShape] } }
+}
+
+/** The feeds x and y. */
+export function dataFeeds({ x, y, shape, labelShape = [] }: Batch): { x: Tensor; y: Tensor } {
+  const samples = x.length / sizeOf(shape)
+  const tensor = (values: Float32Array | Int32Array, dims: number[]) =>
+    values instanceof Int32Array ? new Tensor('int32', values, dims) : new Tensor('float32', values, dims)
+  return { x: tensor(x, [samples, ...shape]), y: tensor(y, [samples, ...labelShape]) }
 }
 
 /** Trains a whole model in onnxruntime: one run over `index`, a row of samples for each step. */
 export async function train(
   model: Uint8Array,
-  { x, y, shape }: Batch,
+  batch: Batch,
   index: readonly (readonly number[])[],
-  options: {
-    optimizer?: OptimizerOptions
-    loss?: LossOptions
-    rates?: readonly number[]
-    from?: { params: Float32Array; state: Float32Array }
-  } = {},
+  options: TrainOptions = {},
 ): Promise<{ params: Float32Array; state: Float32Array; losses: Float32Array }> {
-  const { optimizer = sgd(), loss = LOSS, rates = index.map(() => optimizer.learningRate) } = options
-  const { graph, layout, params } = splitWeights(model)
+  const { optimizer = sgd(), loss = LOSS, rates = index.map(() => optimizer.learningRate), seeds = index.map((_, i) => i) } = options
+  const { graph, params } = splitWeights(model, options.split)
   const batchSize = index[0]!.length
-  const bytes = compileTraining(loadModel(graph), { layout, loss, optimizer, input: rawInput(shape), batchSize, labels: 'int32' })
-  const run = await session(bytes)
-  const from = options.from ?? { params, state: new Float32Array(optimizerSize(optimizer, params.length)) }
+  const compiled = compileTraining(loadModel(graph), { loss, optimizer, batchSize, ...taskOf(graph, batch, loss) })
+  const run = await session(compiled.bytes)
+  const from = options.from ?? { params, state: new Float32Array(compiled.optimizerSize) }
   const result = await run.run({
     params: floats(from.params, params.length),
     optimizer: floats(from.state, from.state.length),
-    x: floats(x, y.length, ...shape),
-    y: new Tensor('int32', y, [y.length]),
+    ...dataFeeds(batch),
     index: new Tensor('int32', Int32Array.from(index.flat()), [index.length, batchSize]),
     lr: floats(rates, rates.length),
+    halt: floats([0]),
+    ...(compiled.random && { seeds: new Tensor('int64', BigInt64Array.from(seeds, BigInt), [seeds.length]) }),
     ...(optimizer.proximal > 0 && { anchor: floats(params, params.length) }),
   })
   const output = (name: string) => (result[name]!.data as Float32Array).slice()
   return { params: output('new_params'), state: output('new_optimizer'), losses: output('losses') }
 }
 
-/** Per-sample losses and correctness of a whole model over all samples. */
-export async function evaluate(model: Uint8Array, { x, y, shape }: Batch): Promise<{ losses: Float32Array; correct: Uint8Array }> {
-  const { graph, layout, params } = splitWeights(model)
-  const input = rawInput(shape)
-  const run = await session(compileEvaluation(loadModel(graph), { layout, loss: LOSS, input, batchSize: y.length, labels: 'int32' }))
+/** The evaluation graph's outputs of a whole model over all samples, with other parameters where given. */
+export async function evaluate(
+  model: Uint8Array,
+  batch: Batch,
+  { loss = LOSS, from, split }: { loss?: LossOptions; from?: Float32Array; split?: SplitOptions } = {},
+): Promise<Record<string, Float32Array>> {
+  const { graph, params } = splitWeights(model, split)
+  const samples = batch.x.length / sizeOf(batch.shape)
+  const run = await session(compileEvaluation(loadModel(graph), { loss, batchSize: samples, ...taskOf(graph, batch, loss) }))
   const result = await run.run({
-    params: floats(params, params.length),
-    x: floats(x, y.length, ...shape),
-    y: new Tensor('int32', y, [y.length]),
+    params: floats(from ?? params, params.length),
+    ...dataFeeds(batch),
     index: new Tensor(
       'int32',
-      Int32Array.from(y, (_, i) => i),
-      [y.length],
+      Int32Array.from({ length: samples }, (_, i) => i),
+      [samples],
     ),
   })
-  return { losses: result.losses!.data as Float32Array, correct: result.correct!.data as Uint8Array }
+  return Object.fromEntries(Object.entries(result).map(([name, tensor]) => [name, tensor.data as Float32Array]))
 }
 
 /** Equal bit for bit. tap's strictSame takes minutes on arrays of this size. */

@@ -1,35 +1,57 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { createBatches, strided } from '../../node/train/batches.ts'
+import { type Batches, createBatches, strided } from '../../node/train/batches.ts'
 import { createPace } from '../../node/train/pace.ts'
 
-t.test('every epoch has each sample once, however it is cut into batches', async () => {
+/** The rows of the first `steps` steps, asked for in blocks of at most `most`. */
+function rowsOf(batches: Batches, steps: number, most: number): number[][] {
+  const rows: number[][] = []
+  while (rows.length < steps) {
+    const block = batches.block(rows.length, Math.min(most, steps - rows.length))
+    for (let i = 0; i < block.steps; i++) rows.push([...block.index.subarray(i * block.batchSize, (i + 1) * block.batchSize)])
+  }
+  return rows
+}
+
+const sizes = { samples: fc.integer({ min: 1, max: 50 }), batchSize: fc.integer({ min: 1, max: 60 }), seed: fc.nat() }
+const most = fc.integer({ min: 1, max: 9 })
+
+t.test('every epoch has each sample once, however its steps are asked for', async () => {
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 50 }), fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1 }), fc.nat(), (n, cuts, seed) => {
-      const length = n * Math.ceil((cuts.reduce((sum, cut) => sum + cut, 0) + 1) / n)
-      const whole = new Int32Array(length)
-      createBatches(n, seed)(whole)
-      for (let at = 0; at < length; at += n) {
-        if (new Set(whole.subarray(at, at + n)).size !== n) return false
+    fc.property(fc.record({ ...sizes, epochs: fc.boolean(), shuffle: fc.boolean() }), most, (options, most) => {
+      const rows = rowsOf(createBatches(options), 40, 40)
+      const flat = rows.flat()
+      for (let at = 0; at + options.samples <= flat.length; at += options.samples) {
+        if (new Set(flat.slice(at, at + options.samples)).size !== options.samples) return false
       }
-      const next = createBatches(n, seed)
-      let at = 0
-      return cuts.every((cut) => {
-        const part = new Int32Array(cut)
-        next(part)
-        at += cut
-        return part.every((row, i) => row === whole[at - cut + i])
-      })
+      return rowsOf(createBatches(options), 40, most).join() === rows.join()
     }),
   )
 })
 
-t.test('epochs and seeds have different orders', async (t) => {
-  const [a, b] = [new Int32Array(200), new Int32Array(200)]
-  createBatches(100, 1)(a)
-  createBatches(100, 2)(b)
-  t.notSame(a, b)
-  t.notSame(a.subarray(0, 100), a.subarray(100))
+t.test('whole epochs end with the samples that are left, others never change the size of a batch', async () => {
+  fc.assert(
+    fc.property(fc.record(sizes), (options) => {
+      const { samples, batchSize } = options
+      const epochs = createBatches({ ...options, epochs: true })
+      const lengths = rowsOf(epochs, epochs.stepsPerEpoch * 2, 9).map(({ length }) => length)
+      const last = samples % batchSize || batchSize
+      const even = rowsOf(createBatches({ ...options, epochs: false }), 20, 9)
+      return (
+        epochs.stepsPerEpoch === Math.ceil(samples / batchSize) &&
+        lengths.every((length, i) => length === ((i + 1) % epochs.stepsPerEpoch === 0 ? last : batchSize)) &&
+        even.every(({ length }) => length === batchSize)
+      )
+    }),
+  )
+})
+
+t.test('epochs and seeds have different orders, and without shuffling samples come as they lie', async (t) => {
+  const rows = (seed: number, shuffle?: boolean) =>
+    rowsOf(createBatches({ samples: 100, batchSize: 100, seed, epochs: true, ...(shuffle !== undefined && { shuffle }) }), 2, 1)
+  t.notSame(rows(1), rows(2))
+  t.notSame(rows(1)[0], rows(1)[1])
+  t.strictSame(rows(1, false)[1], [...Array(100).keys()])
 })
 
 t.test('a stride covers the whole range without repeating a row', async () => {

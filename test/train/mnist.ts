@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import type { DataSet } from '../../node/train/data-set.ts'
+import type { DataSet } from '../../node/data/spec.ts'
 
 const IMAGES_HEADER = 16
 const LABELS_HEADER = 8

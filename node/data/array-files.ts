@@ -1,0 +1,86 @@
+// NumPy's .npz and .npy files, and .safetensors, as data sources.
+import { basename, dirname, join, resolve } from 'node:path'
+import { type UnzipFileInfo, unzipSync } from 'fflate'
+import { MurmurError } from '../../protocol/errors.ts'
+import { type ArrayFile, arraySource, INPUT_NAME } from './array-source.ts'
+import { isFile, MAX_FILE_BYTES, namesIn, readBounded } from './file.ts'
+import { parseNpy } from './npy.ts'
+import { parseSafetensorsArrays } from './safetensors-arrays.ts'
+import type { DataFormat } from './spec.ts'
+
+const NPY = '.npy'
+/** Arrays in a .npz file: far more than a data set has, few enough to list at once. */
+const MAX_ARRAYS = 10_000
+/** Bytes that one deflated byte may stand for: 258 for each two bits, rounded up. */
+const MAX_DEFLATE_RATIO = 1040
+
+export const npz: DataFormat = {
+  usage: 'a .npz file with arrays x and y',
+  async open(spec, selection) {
+    const path = resolve(spec)
+    if (!/\.npz$/i.test(path) || !(await isFile(path))) return undefined
+    return arraySource(openNpz(await readBounded(path), path), selection)
+  },
+}
+
+export const npy: DataFormat = {
+  usage: 'a directory with x.npy and y.npy',
+  async open(spec, selection) {
+    const path = resolve(spec)
+    const single = /\.npy$/i.test(path) && (await isFile(path))
+    const directory = single ? dirname(path) : path
+    const files = await namesIn(directory)
+    const input = single ? basename(path).slice(0, -NPY.length) : (selection.input ?? INPUT_NAME)
+    if (files === undefined || (!single && !files.includes(input + NPY))) return undefined
+    const arrays = new Map(files.filter((file) => /\.npy$/i.test(file)).map((file) => [file.slice(0, -NPY.length), join(directory, file)]))
+    const read = async (name: string) => parseNpy(await readBounded(arrays.get(name)!), arrays.get(name)!)
+    return arraySource({ name: path, path: directory, names: [...arrays.keys()], read }, { ...selection, input })
+  },
+}
+
+export const safetensors: DataFormat = {
+  usage: 'a .safetensors file with tensors x and y',
+  async open(spec, selection) {
+    const path = resolve(spec)
+    if (!/\.safetensors$/i.test(path) || !(await isFile(path))) return undefined
+    const { names, read } = parseSafetensorsArrays(await readBounded(path), path)
+    return arraySource({ name: path, path, names, read: async (name) => read(name) }, selection)
+  },
+}
+
+/** @param path for errors @throws data-invalid */
+export function openNpz(bytes: Uint8Array, path: string): ArrayFile {
+  const entries = new Map<string, UnzipFileInfo>()
+  unzip(bytes, path, (entry) => {
+    if (entries.size === MAX_ARRAYS) throw new MurmurError('limit-exceeded', `${path} holds more than ${MAX_ARRAYS} files.`)
+    entries.set(entry.name, entry)
+    return false
+  })
+  const names = [...entries.keys()].filter((name) => name.endsWith(NPY)).map((name) => name.slice(0, -NPY.length))
+  return {
+    ...{ name: path, path, names },
+    async read(name) {
+      const file = name + NPY
+      const { originalSize, size, compression } = entries.get(file)!
+      const from = `"${name}" of ${path}`
+      // Sizes are what the file's directory claims; nothing larger is ever unpacked.
+      if (originalSize > MAX_FILE_BYTES) {
+        throw new MurmurError('limit-exceeded', `${from} has ${originalSize} bytes; at most ${MAX_FILE_BYTES} are read: split it.`)
+      }
+      if (size > bytes.length || originalSize > size * (compression === 0 ? 1 : MAX_DEFLATE_RATIO)) {
+        throw new MurmurError('data-invalid', `${path} cannot be unpacked (its sizes contradict each other); save it again.`)
+      }
+      return parseNpy(unzip(bytes, path, (entry) => entry.name === file)[file] ?? new Uint8Array(), from)
+    },
+  }
+}
+
+function unzip(bytes: Uint8Array, path: string, filter: (entry: UnzipFileInfo) => boolean): Record<string, Uint8Array> {
+  if (bytes.length === 0) throw new MurmurError('data-invalid', `${path} is empty.`)
+  try {
+    return unzipSync(bytes, { filter })
+  } catch (cause) {
+    if (cause instanceof MurmurError) throw cause
+    throw new MurmurError('data-invalid', `${path} cannot be unpacked (${(cause as Error).message}); save it again.`, { cause })
+  }
+}

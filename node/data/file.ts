@@ -1,0 +1,62 @@
+// Files of data, opened in one way: what is there, how large it may be, and one sentence for what goes wrong.
+import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { MurmurError } from '../../protocol/errors.ts'
+
+/** Bytes of a file, or of what is unpacked from it: what Node reads into one buffer. */
+export const MAX_FILE_BYTES = 2 ** 31 - 1
+
+/** @param limit bytes @throws data-missing, limit-exceeded */
+export async function readBounded(path: string, limit = MAX_FILE_BYTES): Promise<Buffer> {
+  try {
+    await using file = await open(path)
+    const { size } = await file.stat()
+    if (size > limit) throw new MurmurError('limit-exceeded', `${path} has ${size} bytes; at most ${limit} are read: split it.`)
+    return await readFile(file)
+  } catch (cause) {
+    if (cause instanceof MurmurError) throw cause
+    const why = (cause as NodeJS.ErrnoException).code ?? String(cause)
+    throw new MurmurError('data-missing', `${path} cannot be read (${why}); check the path and its permissions.`, { cause })
+  }
+}
+
+/** False where `path` is a directory. @throws data-missing where nothing is there, or it may not be looked at */
+export async function isFile(path: string): Promise<boolean> {
+  try {
+    return !(await stat(path)).isDirectory()
+  } catch (cause) {
+    throw unreadable(path, cause)
+  }
+}
+
+/** Names in a directory; undefined where `path` is none. @throws data-missing */
+export async function namesIn(path: string): Promise<string[] | undefined> {
+  if (await isFile(path)) return undefined
+  try {
+    return await readdir(path)
+  } catch (cause) {
+    throw unreadable(path, cause)
+  }
+}
+
+function unreadable(path: string, cause: unknown): MurmurError {
+  const { code } = cause as NodeJS.ErrnoException
+  if (code === 'ENOENT' || code === 'ENOTDIR') {
+    return new MurmurError('data-missing', `There is no data at ${path}; check the path.`, { cause })
+  }
+  return new MurmurError('data-missing', `The data at ${path} cannot be read (${code ?? String(cause)}); check its permissions.`, { cause })
+}
+
+/** Text of a file as a short piece of a sentence: no control characters, which could rewrite a terminal. */
+export const shown = (text: string, limit = 60): string => {
+  const plain = text.replace(/\p{C}+/gu, ' ')
+  return plain.length <= limit ? plain : `${plain.slice(0, limit)}...`
+}
+
+/** Names as a piece of a sentence, the first few of many. */
+export function listed(names: readonly string[], most = 20): string {
+  const some = names
+    .slice(0, most)
+    .map((name) => shown(name))
+    .join(', ')
+  return names.length <= most ? some : `${some}, ... (${names.length} in all)`
+}
