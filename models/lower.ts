@@ -189,7 +189,18 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
       constants.delete(value)
     }
   }
-  for (const node of graph.nodes) visit(node, 0)
+  for (const node of graph.nodes) {
+    try {
+      visit(node, 0)
+    } catch (error) {
+      if (error instanceof MurmurError) throw error
+      // The rules expect what the operator's specification demands; what a node lacks of it they trip over.
+      throw invalid(
+        `${describeNode(node)} lacks an input or attribute that it needs, or has one of the wrong kind; export the model again.`,
+        error,
+      )
+    }
+  }
   const result = names.get(output.name)!
   const kept = prune(nodes, [result, ...updates.values()])
   const double = kept.find((node) => node.inputs.some((name) => types.get(name) === TYPE.float64))

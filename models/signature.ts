@@ -2,24 +2,36 @@
 
 import type { InputOptions, TargetOptions } from './forward.ts'
 import { TYPE } from './graph.ts'
-import { loadModel } from './load.ts'
+import { loadModel, type Model } from './load.ts'
 import { headOf, type LossOptions } from './loss.ts'
-import { lower } from './lower.ts'
+import { fixedSampleSize, lower } from './lower.ts'
 
 export interface ModelSignature {
   /** Type of the input: numbers, or whole numbers such as token ids. */
   input: 'float32' | 'int64'
   /** Shape of one sample; null where the model leaves a dimension open. */
   inputShape: (number | null)[]
+  /** True where a sample has an answer for each of its positions, as texts and masks have, not one for all of it. */
+  perPosition: boolean
 }
 
 /** @param graph a hollow model. @throws limit-exceeded, model-invalid, operator-unsupported */
 export function modelSignature(graph: Uint8Array): ModelSignature {
-  const { input } = loadModel(graph)
+  const model = loadModel(graph)
+  const { input } = model
   return {
     input: input.type === TYPE.float32 ? 'float32' : 'int64',
     inputShape: input.dims.slice(1).map((dim) => (typeof dim === 'number' ? dim : null)),
+    perPosition: hasPositions(model),
   }
+}
+
+/** [batch, positions, classes], or positions and batch in one; what the model leaves open it at least declares the rank of. */
+function hasPositions(model: Model): boolean {
+  if (fixedSampleSize(model) === undefined) return model.output.dims.length > 2
+  const { shapes, input, output } = lower(model, { batch: 2, training: false })
+  const dims = shapes.get(output)!
+  return dims.length > 2 || dims[0] !== shapes.get(input)![0]
 }
 
 /** Classes that the model tells apart, for labels of `target`; undefined where the loss is not over classes. @throws model-invalid */
@@ -30,5 +42,6 @@ export function classesOf(
   target: Pick<TargetOptions, 'kind' | 'shape'>,
 ): number | undefined {
   if (loss.kind !== 'cross-entropy') return undefined
-  return headOf(lower(loadModel(graph), { batch: 2, sample: input.shape, training: false }), loss, target).classes
+  const lowered = lower(loadModel(graph), { batch: 2, sample: input.shape, training: false })
+  return headOf(lowered, loss, { kind: target.kind, shape: target.shape }).classes
 }

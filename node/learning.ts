@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import {
   classesOf,
   type LossOptions,
+  type ModelSignature,
   modelSignature,
   type OptimizerOptions,
   type SplitModel,
@@ -49,9 +50,10 @@ export function optimizerOf(options: Learning, steps: number): OptimizerOptions 
 export const splitOf = (options: Learning): SplitOptions =>
   given({ trainable: options.trainable, personal: 'personal' in options ? options.personal : undefined })
 
-/** The kind of labels that a loss takes; cross-entropy also takes tokens, where a sample has several labels. */
-export function targetKind({ loss }: Learning): TargetOptions['kind'] {
-  return ({ 'cross-entropy': 'class', bce: 'binary', mse: 'number', l1: 'number', huber: 'number' } as const)[loss]
+/** The kind of labels that a loss takes of a model. */
+function targetKind({ loss }: Learning, { perPosition }: ModelSignature): TargetOptions['kind'] {
+  if (loss === 'cross-entropy') return perPosition ? 'tokens' : 'class'
+  return loss === 'bce' ? 'binary' : 'number'
 }
 
 /** The options that say the same as a task's loss and optimizer; what a repeated command gives is held against them. */
@@ -89,11 +91,21 @@ export async function agree(
 ): Promise<SplitModel & { schema: DataSchema }> {
   const split = splitWeights(model, splitOf(options))
   const signature = modelSignature(split.graph)
-  const schema = await proposeSchema(from.data, from, { ...signature, target: targetKind(options) })
+  const schema = await proposeSchema(from.data, from, {
+    input: signature.input,
+    inputShape: signature.inputShape,
+    target: targetKind(options, signature),
+  })
+  if ((schema.input.dtype === 'int64') !== (signature.input === 'int64')) {
+    const [has, takes] = [schema.input.dtype, signature.input].map((type) =>
+      type === 'int64' ? 'whole numbers such as token ids' : `numbers (${type})`,
+    )
+    throw new MurmurError('data-invalid', `${from.data} holds ${has}, but the model takes ${takes}.`)
+  }
   const classes = classesOf(split.graph, lossOf(options), schema.input, schema.target)
   if (classes === undefined) return { ...split, schema }
   if (classes < schema.target.size) {
-    throw new MurmurError('data-invalid', `The data has ${schema.target.size} classes, but the model tells only ${classes}.`)
+    throw new MurmurError('data-invalid', `${from.data} has ${schema.target.size} classes, but the model tells only ${classes}.`)
   }
   return { ...split, schema: { ...schema, target: { ...schema.target, size: classes } } }
 }

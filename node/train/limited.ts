@@ -1,6 +1,7 @@
 // Runs what a stranger's model asks for in a process of its own, under limits of time and memory: a graph that takes too much,
 // or makes onnxruntime crash, ends that process and nothing else.
 import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
 import { MurmurError } from '../../protocol/errors.ts'
 import { type Failure, reviveError } from '../worker-rpc.ts'
 import type { Job, JobResult, Outcome } from './trial.ts'
@@ -33,7 +34,7 @@ export function runLimited<J extends Job>(job: J, options: TrialOptions = {}): P
   const { millis = TRIAL_MILLIS, bytes = TRIAL_BYTES + job.parameters * 4 * PARAMETER_COPIES, signal, onWait } = options
   const entry = new URL(`./trial${import.meta.filename.slice(-3)}`, import.meta.url)
   const kilobytes = Math.ceil(bytes / 1024)
-  const child = spawn('/bin/sh', ['-c', `ulimit -d ${kilobytes} 2>/dev/null; exec "$@"`, 'sh', process.execPath, entry.pathname], {
+  const child = spawn('/bin/sh', ['-c', `ulimit -d ${kilobytes} 2>/dev/null; exec "$@"`, 'sh', process.execPath, fileURLToPath(entry)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     serialization: 'advanced',
     env: { ...process.env, NODE_OPTIONS: '' },

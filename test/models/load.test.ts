@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
-import { loadModel, modelSignature, splitWeights } from '../../models/index.ts'
+import { classesOf, loadModel, modelSignature, splitWeights } from '../../models/index.ts'
 import type { ModelProto } from '../../models/onnx_pb.ts'
 import { OperatorSetIdProtoSchema, StringStringEntryProtoSchema } from '../../models/onnx_pb.ts'
 import { parseModel, writeModel } from '../../models/serialize.ts'
@@ -152,11 +152,11 @@ t.test('weights that do not fit their operator are refused', async (t) => {
   t.throws(() => modelSignature(bytes), { code: 'model-invalid', message: /conv0.*do not fit/ })
 })
 
-t.test('a grouped convolution is refused', async (t) => {
+t.test('a convolution whose groups do not fit its weights is refused', async (t) => {
   const bytes = changed((m) => {
     Object.assign(m.graph!.node[0]!.attribute[0]!, { name: 'group', type: 2, i: 4n, ints: [] })
   })
-  t.throws(() => modelSignature(bytes), { code: 'operator-unsupported', message: /group 4/ })
+  t.throws(() => modelSignature(bytes), { code: 'model-invalid', message: /conv0.*do not fit/ })
 })
 
 t.test('bytes beyond the limit are refused before they are parsed', async (t) => {
@@ -219,9 +219,20 @@ t.test('damaged bytes are refused with a reason, and never crash', async (t) => 
   fc.assert(fc.property(fc.nat(HOLLOW.length), (end) => attempt(HOLLOW.slice(0, end))))
 })
 
-t.test('the signature of a model is its sample shape and its number of classes', async (t) => {
-  t.strictSame(modelSignature(HOLLOW), { inputShape: [1, 28, 28], outputs: 10 })
-  t.strictSame(modelSignature(WHOLE), { inputShape: [1, 28, 28], outputs: 10 })
+t.test('the signature of a model is what one sample is, and its classes are told with the labels', async (t) => {
+  const signature = { input: 'float32', inputShape: [1, 28, 28], perPosition: false }
+  t.strictSame(modelSignature(HOLLOW), signature)
+  t.strictSame(modelSignature(WHOLE), signature)
+  const open = changed((m) => {
+    const { value } = m.graph!.input[0]!.type!
+    if (value.case === 'tensorType') value.value.shape!.dim[2]!.value = { case: 'dimParam', value: 'height' }
+  })
+  t.strictSame(modelSignature(open), { ...signature, inputShape: [1, null, 28] })
+  const target = { kind: 'class', shape: [] } as const
+  const classes = (bytes: Uint8Array, shape: number[]) => classesOf(bytes, { kind: 'cross-entropy' }, { shape }, { ...target, shape: [] })
+  t.equal(classes(HOLLOW, [1, 28, 28]), 10)
+  t.equal(classes(open, [1, 28, 28]), 10)
+  t.throws(() => classes(open, [2, 28, 28]), { code: 'model-invalid', message: /\[1, height, 28\], but the data's have \[2, 28, 28\]/ })
 })
 
 t.test('a model whose batch is fixed by a reshape says how to export it', async (t) => {

@@ -145,23 +145,25 @@ t.test('a run that is told to halt before it begins ends with its first step', a
 })
 
 t.test('a run that another thread tells to halt ends long before its last step', async (t) => {
-  const STEPS = 2_000_000
+  const STEPS = 1_000_000
   const halt = new Float32Array(new SharedArrayBuffer(4))
-  const begun = new Int32Array(new SharedArrayBuffer(4))
   const run = await longRun(STEPS, halt)
   const code = `
-    const { workerData: { begun, halt }, parentPort } = require('node:worker_threads')
-    parentPort.postMessage('ready')
-    Atomics.wait(begun, 0, 0)
-    halt[0] = 1`
-  const worker = new Worker(code, { eval: true, workerData: { begun, halt } })
-  await new Promise((resolve) => worker.once('message', resolve))
-  const ended = new Promise((resolve) => worker.once('exit', resolve))
-  Atomics.store(begun, 0, 1)
-  Atomics.notify(begun, 0)
-  const { length } = await run()
-  t.ok(length > 0 && length < STEPS, `${length} steps`)
-  await ended
+    const { workerData: halt, parentPort } = require('node:worker_threads')
+    parentPort.on('message', (turns) => {
+      while (turns-- > 0) Math.random()
+      halt[0] = 1
+    })`
+  const worker = new Worker(code, { eval: true, workerData: halt })
+  // Later and later, until it comes while the steps run.
+  let length = 1
+  for (let turns = 1_000_000; length === 1; turns *= 2) {
+    halt[0] = 0
+    worker.postMessage(turns)
+    length = (await run()).length
+  }
+  t.ok(length < STEPS, `${length} of ${STEPS} steps`)
+  await worker.terminate()
 })
 
 t.test('a run ends with the first loss that is not finite', async (t) => {

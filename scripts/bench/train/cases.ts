@@ -74,8 +74,14 @@ export interface Task {
 /** Samples of a data set: enough that batches are gathered from all over memory. */
 const SAMPLES = 2000
 
-/** Their multiples fall evenly between 0 and 1. */
+/** Its multiples fall evenly between 0 and 1. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2
+
+/** `values` filled with numbers from 0 up to `below`. A plain loop is ten times as fast as from() with a function. */
+function spread<T extends Float32Array | Int32Array>(values: T, below: number): T {
+  for (let i = 0; i < values.length; i++) values[i] = below * ((i * GOLDEN) % 1)
+  return values
+}
 
 /** The model with made-up samples: a step's time does not depend on their values. */
 export function taskOf(name: ModelName): Task {
@@ -83,8 +89,7 @@ export function taskOf(name: ModelName): Task {
   const sample = [...shape]
   const size = sample.reduce((product, dim) => product * dim, SAMPLES)
   const bytes = build(createPrng(name))
-  const numbers = Float32Array.from({ length: size }, (_, i) => (i * GOLDEN) % 1)
-  const ids = (length: number, below: number) => Int32Array.from({ length }, (_, i) => Math.floor(below * ((i * GOLDEN) % 1)))
+  const ids = (length: number, below: number) => spread(new Int32Array(length), below)
   const task = (dtype: InputOptions['dtype'], target: TargetOptions, x: Task['data']['x'], y: Int32Array): Task => ({
     bytes,
     input: { dtype, shape: sample, scale: 1, offset: 0 },
@@ -93,5 +98,5 @@ export function taskOf(name: ModelName): Task {
   })
   return name === 'gpt'
     ? task('int64', { kind: 'tokens', size: VOCABULARY, shape: sample }, ids(size, VOCABULARY), ids(size, VOCABULARY))
-    : task('float32', { kind: 'class', size: CLASSES, shape: [] }, numbers, ids(SAMPLES, CLASSES))
+    : task('float32', { kind: 'class', size: CLASSES, shape: [] }, spread(new Float32Array(size), 1), ids(SAMPLES, CLASSES))
 }
