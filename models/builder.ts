@@ -15,6 +15,8 @@ export interface Builder {
   scalar(value: number): string
   tensor(tensor: Tensor): string
   add(node: Node): void
+  /** The node that yields a value. */
+  makerOf(value: string): Node | undefined
 }
 
 /** @param prefix of all names, to keep those of nested graphs apart as ONNX asks */
@@ -22,7 +24,13 @@ export function createBuilder(prefix = ''): Builder {
   const nodes: Node[] = []
   const constants = new Map<string, Tensor>()
   const known = new Map<string, string>()
+  const makers = new Map<string, Node>()
   let count = 0
+
+  function add(node: Node): void {
+    nodes.push(node)
+    for (const name of node.outputs) makers.set(name, node)
+  }
 
   function once(key: string, make: () => Tensor): string {
     const name = known.get(key) ?? tensor(make())
@@ -36,7 +44,7 @@ export function createBuilder(prefix = ''): Builder {
   }
   function ops(op: string, inputs: readonly string[], outputs: number, attributes: Readonly<Record<string, Attribute>> = {}): string[] {
     const names = Array.from({ length: outputs }, () => `${prefix}${op}_${count++}`)
-    nodes.push({ op, name: names[0]!, inputs, outputs: names, attributes })
+    add({ op, name: names[0]!, inputs, outputs: names, attributes })
     return names
   }
   return {
@@ -47,6 +55,7 @@ export function createBuilder(prefix = ''): Builder {
     ints: (values, dims = [values.length]) => once(`i${dims}:${values}`, () => intTensor(values, dims)),
     scalar: (value) => once(`f${value}`, () => floatTensor([value], [])),
     tensor,
-    add: (node) => void nodes.push(node),
+    add,
+    makerOf: (value) => makers.get(value),
   }
 }

@@ -9,6 +9,7 @@ import { attachLoss, type LossOptions } from './loss.ts'
 import { type Lowered, lower, SEED } from './lower.ts'
 import { attachUpdate, type OptimizerOptions, optimizerState } from './optimizer.ts'
 import { encodeModel } from './serialize.ts'
+import { prune } from './simplify.ts'
 
 export interface TrainingOptions {
   loss: LossOptions
@@ -119,7 +120,11 @@ function trainingStep(model: Model, lowered: Lowered, options: TrainingOptions, 
       ...state.map((length, i) => ({ name: states[i]!, type: TYPE.float32, dims: [length] })),
     ],
     outputs,
-    nodes: b.nodes,
+    // Gradients are written operator by operator; some turn out not to be needed.
+    nodes: prune(
+      b.nodes,
+      outputs.map(({ name }) => name),
+    ),
     constants: b.constants,
   }
 }

@@ -1,6 +1,6 @@
 // Reverse-mode differentiation of a lowered graph, with the gradients written as further nodes.
 import type { Builder } from './builder.ts'
-import { TYPE } from './graph.ts'
+import { floatAttribute, intAttribute, type Node, TYPE } from './graph.ts'
 import type { Lowered } from './lower.ts'
 import { OPERATORS } from './operators/index.ts'
 
@@ -26,8 +26,9 @@ export function differentiate(
 
   const parts = new Map<string, string[]>([[value, [grad]]])
   const total = (name: string): string | undefined => {
-    const [first, ...rest] = parts.get(name) ?? []
-    const sum = rest.reduce<string | undefined>((sum, part) => b.op('Add', [sum!, part]), first)
+    const own = parts.get(name) ?? []
+    const [first, ...rest] = own
+    const sum = sumOfProducts(b, own) ?? rest.reduce<string | undefined>((sum, part) => b.op('Add', [sum!, part]), first)
     if (sum !== undefined) parts.set(name, [sum])
     return sum
   }
@@ -57,3 +58,27 @@ export function differentiate(
   }
   return result
 }
+
+/**
+ * The sum of products A_i^T B_i as one product of all A_i and all B_i, stacked: what a weight gets that is used at many steps, as those
+ * of recurrent layers are. Undefined where the parts are anything else.
+ */
+function sumOfProducts(b: Builder, parts: readonly string[]): string | undefined {
+  const products = parts.map((part) => b.makerOf(part)).filter((node) => node !== undefined && isPlainProduct(node))
+  if (parts.length < 2 || products.length < parts.length) return undefined
+  const stack = (side: number) =>
+    b.op(
+      'Concat',
+      products.map((node) => node!.inputs[side]!),
+      { axis: { int: 0 } },
+    )
+  return b.op('Gemm', [stack(0), stack(1)], { transA: { int: 1 } })
+}
+
+/** A^T B with nothing added. */
+const isPlainProduct = (node: Node): boolean =>
+  node.op === 'Gemm' &&
+  node.inputs.length === 2 &&
+  intAttribute(node, 'transA', 0) === 1 &&
+  intAttribute(node, 'transB', 0) === 0 &&
+  floatAttribute(node, 'alpha', 1) === 1

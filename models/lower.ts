@@ -112,8 +112,6 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
       const decomposition: DecompositionContext = {
         ...context,
         training,
-        trains: (i) => parameterNames.has(inputs[i] ?? ''),
-        marked: (i) => model.layout.find(({ name }) => name === parameterNames.get(inputs[i] ?? ''))?.segment === 'stats',
         emit(op, inputs, attributes = {}, outputs = [unused()]) {
           visit({ op, name: node.name, inputs, outputs, attributes }, depth + 1)
           return outputs[0]!

@@ -8,8 +8,9 @@ import { OPERATORS } from './operators/index.ts'
 
 export interface SplitOptions {
   /**
-   * Names of the initializers to train, `*` standing for any text; one that begins with `!` takes names out again. Default: all float32
-   * ones that the output depends on smoothly, are finite, and do not play the part of a setting. The others stay fixed.
+   * Names of the initializers to train, `*` standing for any text. Default: all float32 ones that the output depends on smoothly, are
+   * finite, and do not play the part of a setting. Names that begin with `!` are taken out again, of the default where there are no
+   * others. What is not named stays fixed.
    */
   trainable?: readonly string[]
   /** Names of trainable initializers that never leave their peer; default none. */
@@ -50,7 +51,10 @@ export function chooseParameters(
   const smooth = smoothInputs(graph)
   const isWeight = (name: string, tensor: Tensor) =>
     smooth.has(name) && (tensor.dims.length > 0 || scalars) && floatsOf(tensor).every(Number.isFinite)
-  const isTrainable = trainable === undefined ? isWeight : matcher('trainable', trainable, names)
+  const settings = new Set(graph.nodes.flatMap(({ op, inputs }) => SETTINGS[op]?.map((i) => inputs[i] ?? '') ?? []))
+  const takesOut = trainable?.every((pattern) => pattern.startsWith('!')) ?? true
+  const isNamed = matcher('trainable', takesOut ? ['*', ...(trainable ?? [])] : trainable!, names)
+  const isTrainable = (name: string, tensor: Tensor) => isNamed(name) && !settings.has(name) && (!takesOut || isWeight(name, tensor))
   const isPersonal = matcher('personal', personal, names)
   return floats
     .filter(([name, tensor]) => statistics.has(name) || isTrainable(name, tensor))
@@ -101,7 +105,5 @@ function matcher(option: string, patterns: readonly string[], names: readonly st
         return test
       }),
   ) as [RegExp[], RegExp[]]
-  // Only negative patterns: all but those.
-  const matches = (name: string) => (wanted.length === 0 && unwanted.length > 0) || wanted.some((test) => test.test(name))
-  return (name) => matches(name) && !unwanted.some((test) => test.test(name))
+  return (name) => wanted.some((test) => test.test(name)) && !unwanted.some((test) => test.test(name))
 }

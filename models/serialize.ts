@@ -170,7 +170,7 @@ function encodeGraph(graph: Graph): GraphProto {
   })
 }
 
-function encodeAttribute(name: string, value: Attribute): AttributeProto {
+export function encodeAttribute(name: string, value: Attribute): AttributeProto {
   const proto = create(AttributeProtoSchema, { name })
   if ('int' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.int, i: BigInt(value.int) })
   else if ('float' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.float, f: value.float })

@@ -8,7 +8,7 @@ import { checkModel, layoutOf, readModel, SEGMENT_KEY, segmentOf } from './load.
 import { fixedSampleSize, lower } from './lower.ts'
 import { type NodeProto, StringStringEntryProtoSchema, type TensorProto } from './onnx_pb.ts'
 import { chooseParameters, type SplitOptions } from './parameters.ts'
-import { writeModel } from './serialize.ts'
+import { encodeAttribute, writeModel } from './serialize.ts'
 import { untie } from './untie.ts'
 
 export interface SplitModel {
@@ -37,6 +37,7 @@ export function splitWeights(bytes: Uint8Array, options: SplitOptions = {}): Spl
     fill(tensor, undefined)
     mark(tensor, segment === 'shared' ? undefined : segment)
   }
+  for (const node of proto.graph!.node) if (node.opType === 'BatchNormalization' && marked.has(node.input[3]!)) useForTraining(node)
   // Shapes and types of values are inferred again by whoever needs them.
   proto.graph!.valueInfo = []
   const hollowBytes = writeModel(proto)
@@ -62,6 +63,7 @@ export function exportModel(graph: Uint8Array, layout: Layout, params: Float32Ar
     throw new MurmurError('bad-argument', `The layout has ${layoutSize(layout)} parameters, but ${params.length} were given.`)
   }
   const initializers = new Map(proto.graph?.initializer.map((tensor) => [tensor.name, tensor]))
+  const statistics = new Set(proto.graph?.node.filter(followsBatches).flatMap(({ input }) => input.slice(3, 5)))
   for (const { name, shape, offset } of layout) {
     const tensor = initializers.get(name)
     if (tensor === undefined || tensor.dims.map(Number).join() !== shape.join()) {
@@ -69,11 +71,22 @@ export function exportModel(graph: Uint8Array, layout: Layout, params: Float32Ar
     }
     // A copy: its own buffer, little-endian as every machine that Node runs on.
     fill(tensor, new Uint8Array(params.slice(offset, offset + sizeOf(shape)).buffer))
-    // The mark of running statistics stays, so that the model can be trained on.
-    if (segmentOf(tensor) !== 'stats') mark(tensor, undefined)
+    // Running statistics stay marked, also personal ones, so that the model can be trained on.
+    mark(tensor, statistics.has(name) ? 'stats' : undefined)
   }
   for (const node of proto.graph?.node ?? []) useForInference(node)
   return writeModel(proto)
+}
+
+/** A BatchNormalization that was exported for training: operator set 13 says so by its outputs, later ones by an attribute. */
+const followsBatches = ({ opType, output, attribute }: NodeProto): boolean =>
+  opType === 'BatchNormalization' && (output.length > 1 || attribute.some(({ name, i }) => name === 'training_mode' && i === 1n))
+
+/** Gives back what exportModel took away. */
+function useForTraining(node: NodeProto): void {
+  if (followsBatches(node)) return
+  node.attribute = node.attribute.filter(({ name }) => name !== 'training_mode')
+  node.attribute.push(encodeAttribute('training_mode', { int: 1 }))
 }
 
 /** Normalise by running statistics, drop nothing: what training export asks of its nodes is for training only. */

@@ -48,7 +48,7 @@ const BatchNormalization: Decomposition = (node, context) => {
     )
   }
   const channel = (value: string) => perChannel(context, value, dims.length)
-  if (!training || !usesBatchStatistics(node, context)) {
+  if (!training || !usesBatchStatistics(node)) {
     const deviation = emit('Sqrt', [emit('Add', [variance, define(floatTensor([epsilonOf(node).epsilon.float], []))])])
     const factor = emit('Div', [scale, deviation])
     affine(context, node, x, channel(factor), channel(emit('Sub', [bias, emit('Mul', [mean, factor])])))
@@ -68,9 +68,8 @@ const BatchNormalization: Decomposition = (node, context) => {
   update(4, follow(variance, batchVariance, ((1 - momentum) * count) / Math.max(1, count - 1)))
 }
 
-/** Operator set 13 says training by its five outputs, 14 and later by an attribute; what was trained here before, by the layout's mark. */
-const usesBatchStatistics = (node: Node, { marked }: DecompositionContext): boolean =>
-  node.outputs.length > 1 || intAttribute(node, 'training_mode', 0) === 1 || marked(3)
+/** Operator set 13 says training by its five outputs, 14 and later by an attribute. */
+const usesBatchStatistics = (node: Node): boolean => node.outputs.length > 1 || intAttribute(node, 'training_mode', 0) === 1
 
 const LayerNormalization: Decomposition = (node, context) => {
   onlyFirstOutput(node)

@@ -3,15 +3,16 @@
 import { describeNode, floatsOf, floatTensor, intAttribute, intsOf, intTensor, invalid, type Node, stringAttribute } from '../graph.ts'
 import type { Decomposition, DecompositionContext, Decompositions } from './types.ts'
 
-/** What one step does: from the gates' inputs [batch, gates * hidden] of the step to the next state. */
+/** What one step does: from the gates' inputs to the next state. */
 interface Cell {
-  /** Blocks of `hidden` rows in W and R. */
-  gates: number
+  /** How the rows of W, R and the biases are cut, once for all steps, in units of `hidden`. */
+  blocks: readonly number[]
   /** Activation functions that are supported, each direction's joined by commas, the default first. */
   activations: readonly string[]
-  /** The bias that is added to the input's products, from the two that ONNX has; the default is their sum. */
-  inputBias?(context: StepContext, input: string, recurrent: string): string
-  step(context: StepContext, gateInputs: string, state: State): State
+  /** Of blocks whose recurrent bias is not simply added to the gates' inputs. */
+  keepsBias?(context: StepContext, block: number): boolean
+  /** @param gateInputs x W^T + b of each block, [batch, block * hidden] */
+  step(context: StepContext, gateInputs: readonly string[], state: State): State
 }
 
 /** Both [batch, hidden]; undefined: zero. */
@@ -22,19 +23,16 @@ interface State {
 
 interface StepContext extends Pick<DecompositionContext, 'emit' | 'unused' | 'define'> {
   hidden: number
-  /** R [gates * hidden, hidden] and its bias [gates * hidden]. */
-  weights: string
-  bias: string | undefined
+  /** R of each block, [block * hidden, hidden], and its bias. */
+  weights: readonly string[]
+  biases: readonly string[] | undefined
   activation: string
   isLinearBeforeReset: boolean
 }
 
-function split(
-  { emit, unused, define }: Pick<StepContext, 'emit' | 'unused' | 'define'>,
-  value: string,
-  axis: number,
-  sizes: readonly number[],
-): string[] {
+type Emitting = Pick<StepContext, 'emit' | 'unused' | 'define'>
+
+function split({ emit, unused, define }: Emitting, value: string, axis: number, sizes: readonly number[]): string[] {
   if (sizes.length === 1) return [value]
   const outputs = sizes.map(() => unused())
   emit('Split', [value, define(intTensor(sizes))], { axis: { int: axis } }, outputs)
@@ -46,21 +44,21 @@ const addRecurrent = ({ emit }: StepContext, gateInputs: string, weights: string
   h === undefined ? gateInputs : emit('Gemm', [h, weights, gateInputs], { transB: { int: 1 } })
 
 const rnn: Cell = {
-  gates: 1,
+  blocks: [1],
   activations: ['Tanh', 'Relu'],
-  step: (context, gateInputs, { h }) => ({
-    h: context.emit(context.activation, [addRecurrent(context, gateInputs, context.weights, h)]),
+  step: (context, [x = ''], { h }) => ({
+    h: context.emit(context.activation, [addRecurrent(context, x, context.weights[0]!, h)]),
     c: undefined,
   }),
 }
 
 /** Gates i, o, f, c: c' = f c + i tanh(.), h' = o tanh(c'). */
 const lstm: Cell = {
-  gates: 4,
+  blocks: [4],
   activations: ['Sigmoid,Tanh,Tanh'],
-  step(context, gateInputs, { h, c }) {
+  step(context, [x = ''], { h, c }) {
     const { emit, hidden } = context
-    const [three = '', candidate = ''] = split(context, addRecurrent(context, gateInputs, context.weights, h), 1, [3 * hidden, hidden])
+    const [three = '', candidate = ''] = split(context, addRecurrent(context, x, context.weights[0]!, h), 1, [3 * hidden, hidden])
     const [i = '', o = '', f = ''] = split(context, emit('Sigmoid', [three]), 1, [hidden, hidden, hidden])
     const added = emit('Mul', [i, emit('Tanh', [candidate])])
     const cell = c === undefined ? added : emit('Add', [emit('Mul', [f, c]), added])
@@ -70,26 +68,18 @@ const lstm: Cell = {
 
 /** Gates z, r, h: h' = (1 - z) n + z h with n = tanh(x + r (h R^T + b)), or where the reset comes first tanh(x + (r h) R^T + b). */
 const gru: Cell = {
-  gates: 3,
+  blocks: [2, 1],
   activations: ['Sigmoid,Tanh'],
-  inputBias(context, input, recurrent) {
-    if (!context.isLinearBeforeReset) return context.emit('Add', [input, recurrent])
-    // The candidate's recurrent bias is inside the reset gate's product.
-    const [gates = ''] = split(context, recurrent, 0, [2 * context.hidden, context.hidden])
-    const zeros = context.define(floatTensor(new Float32Array(context.hidden), [context.hidden]))
-    return context.emit('Add', [input, context.emit('Concat', [gates, zeros], { axis: { int: 0 } })])
-  },
-  step(context, gateInputs, { h }) {
-    const { emit, hidden, define, bias, isLinearBeforeReset } = context
-    const sizes = [2 * hidden, hidden]
-    const [gateX = '', candidateX = ''] = split(context, gateInputs, 1, sizes)
-    const [gateR = '', candidateR = ''] = split(context, context.weights, 0, sizes)
-    const [, candidateBias] = bias === undefined ? [] : split(context, bias, 0, sizes)
+  // The candidate's recurrent bias is inside the reset gate's product.
+  keepsBias: ({ isLinearBeforeReset }, block) => isLinearBeforeReset && block === 1,
+  step(context, [gateX = '', candidateX = ''], { h }) {
+    const { emit, hidden, define, isLinearBeforeReset } = context
+    const [gateR = '', candidateR = ''] = context.weights
     const [z = '', r = ''] = split(context, emit('Sigmoid', [addRecurrent(context, gateX, gateR, h)]), 1, [hidden, hidden])
     const candidate = (): string => {
       if (!isLinearBeforeReset) return addRecurrent(context, candidateX, candidateR, h && emit('Mul', [r, h]))
-      const inner =
-        h === undefined ? candidateBias : emit('Gemm', [h, candidateR, ...(candidateBias ? [candidateBias] : [])], { transB: { int: 1 } })
+      const bias = context.biases?.[1]
+      const inner = h === undefined ? bias : emit('Gemm', [h, candidateR, ...(bias === undefined ? [] : [bias])], { transB: { int: 1 } })
       return inner === undefined ? candidateX : emit('Add', [candidateX, emit('Mul', [r, inner])])
     }
     const n = emit('Tanh', [candidate()])
@@ -106,13 +96,14 @@ const unroll =
     const [steps, batch, width] = shapes[0]!
     const [directions, rows, columns] = shapes[1]!
     const hidden = shapes[2]![2]
+    const gates = cell.blocks.reduce((sum, block) => sum + block, 0)
     if (
       steps === undefined ||
       batch === undefined ||
       width === undefined ||
       hidden === undefined ||
       columns !== width ||
-      rows !== cell.gates * hidden
+      rows !== gates * hidden
     ) {
       throw invalid(
         `${describeNode(node)} has weights [${shapes[1]}] and [${shapes[2]}] for an input of shape [${shapes[0]}], which do not fit.`,
@@ -126,6 +117,13 @@ const unroll =
       if (!node.inputs[input]) return undefined
       return split(context, node.inputs[input], 0, Array(directions).fill(1)).map((part) => reshape(part, dims))
     }
+    const byBlock = (value: string) =>
+      split(
+        context,
+        value,
+        0,
+        cell.blocks.map((block) => block * hidden),
+      )
     const isZero = (input: number) => constant(input) !== undefined && floatsOf(constant(input)!).every((value) => value === 0)
     const initial = (input: number) => (isZero(input) ? undefined : ofDirection(input, [batch, hidden]))
     const [ws, rs, biases, h0s, c0s] = [
@@ -139,28 +137,34 @@ const unroll =
     const all: string[] = []
     const last: State[] = []
     for (let d = 0; d < directions!; d++) {
-      const [inputBias, recurrentBias] = biases === undefined ? [] : split(context, biases[d]!, 0, [rows, rows])
-      const given = activationsOf(node, cell, d)
+      const [inputBiases, recurrentBiases] = biases === undefined ? [] : split(context, biases[d]!, 0, [rows, rows]).map(byBlock)
       const stepContext: StepContext = {
         ...{ emit, define, unused: context.unused },
         hidden,
-        weights: rs[d]!,
-        bias: recurrentBias,
-        activation: given,
+        weights: byBlock(rs[d]!),
+        biases: recurrentBiases,
+        activation: activationsOf(node, cell, d),
         isLinearBeforeReset: intAttribute(node, 'linear_before_reset', 0) === 1,
       }
-      const bias =
-        inputBias === undefined || recurrentBias === undefined
-          ? undefined
-          : (cell.inputBias?.(stepContext, inputBias, recurrentBias) ?? emit('Add', [inputBias, recurrentBias]))
-      const products = emit('Gemm', [flat, ws[d]!, ...(bias === undefined ? [] : [bias])], { transB: { int: 1 } })
-      const gateInputs = split(context, products, 0, Array(steps).fill(batch))
+      const bias = (block: number): string[] => {
+        if (inputBiases === undefined || recurrentBiases === undefined) return []
+        if (cell.keepsBias?.(stepContext, block)) return [inputBiases[block]!]
+        return [emit('Add', [inputBiases[block]!, recurrentBiases[block]!])]
+      }
+      // For each block the input's products of all steps, then cut by step.
+      const gateInputs = byBlock(ws[d]!).map((w, block) =>
+        split(context, emit('Gemm', [flat, w, ...bias(block)], { transB: { int: 1 } }), 0, Array(steps).fill(batch)),
+      )
       const isReversed = direction === 'reverse' || d === 1
       const hs: string[] = Array(steps)
       let state: State = { h: h0s?.[d], c: c0s?.[d] }
       for (let i = 0; i < steps; i++) {
         const at = isReversed ? steps - 1 - i : i
-        state = cell.step(stepContext, gateInputs[at]!, state)
+        state = cell.step(
+          stepContext,
+          gateInputs.map((ofBlock) => ofBlock[at]!),
+          state,
+        )
         hs[at] = state.h!
       }
       const joined = steps === 1 ? hs[0]! : emit('Concat', hs, { axis: { int: 0 } })

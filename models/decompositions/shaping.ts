@@ -1,6 +1,6 @@
 // Operators that only change the shape of what they are given, most of them Reshape; and others in their newest form.
 import { sizeOf } from '../../protocol/layout.ts'
-import { describeNode, floatTensor, intAttribute, intsAttribute, intsOf, intTensor, invalid, type Node } from '../graph.ts'
+import { describeNode, intAttribute, intsAttribute, intsOf, intTensor, invalid, type Node } from '../graph.ts'
 import { axesOf, axisOf, type DecompositionContext, type Decompositions, knownInts } from './types.ts'
 
 const reshape = (node: Node, { emit, define }: DecompositionContext, dims: readonly number[]): void => {
@@ -8,18 +8,6 @@ const reshape = (node: Node, { emit, define }: DecompositionContext, dims: reado
 }
 
 export const shaping: Decompositions = {
-  Constant(node, { define }) {
-    const { value, value_float, value_floats, value_int, value_ints } = node.attributes
-    const tensor = (() => {
-      if (value !== undefined && 'tensor' in value) return value.tensor
-      if (value_float !== undefined && 'float' in value_float) return floatTensor([value_float.float], [])
-      if (value_floats !== undefined && 'floats' in value_floats) return floatTensor(value_floats.floats, [value_floats.floats.length])
-      if (value_int !== undefined && 'int' in value_int) return intTensor([value_int.int], [])
-      if (value_ints !== undefined && 'ints' in value_ints) return intTensor(value_ints.ints)
-      throw invalid(`${describeNode(node)} has no value of a supported kind.`)
-    })()
-    define(tensor, node.outputs[0]!)
-  },
   Identity(node, { alias }) {
     alias(node.outputs[0]!, node.inputs[0]!)
   },

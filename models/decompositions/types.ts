@@ -1,5 +1,5 @@
 // What a decomposition is: how an operator is said in others, so that it needs no gradient of its own.
-import { type Attribute, describeNode, intAttribute, intsAttribute, intsOf, invalid, type Node, type Tensor } from '../graph.ts'
+import { type Attribute, describeNode, intsAttribute, intsOf, invalid, type Node, type Tensor } from '../graph.ts'
 import { axisOf } from '../operators/arguments.ts'
 import type { Shape, ShapeContext } from '../operators/index.ts'
 
@@ -8,10 +8,6 @@ export { axisOf, knownInts } from '../operators/arguments.ts'
 export interface DecompositionContext extends ShapeContext {
   /** Lowered for training, not for evaluation. */
   readonly training: boolean
-  /** True where the input is one of the parameters that the flat vector holds. */
-  trains(input: number): boolean
-  /** True where the input is a parameter that the layout keeps as a running statistic. */
-  marked(input: number): boolean
   /** Appends a node; the last one must yield the decomposed node's outputs. Returns its first output. */
   emit(op: string, inputs: readonly string[], attributes?: Readonly<Record<string, Attribute>>, outputs?: readonly string[]): string
   /** A name for a value in between. */
@@ -43,6 +39,3 @@ export function axesOf({ node, constant }: ShapeContext, rank: number, input = 1
   const axes = given === undefined ? intsAttribute(node, 'axes') : intsOf(given)
   return axes?.map((axis) => axisOf(node, axis, rank))
 }
-
-/** keepdims of a reduction. */
-export const keepsAxes = (node: Node): boolean => intAttribute(node, 'keepdims', 1) !== 0

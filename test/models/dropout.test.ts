@@ -1,7 +1,7 @@
 // Dropout drops what it says, differently at every step, place and position, the same on every machine, and nothing at evaluation.
 import { Tensor } from 'onnxruntime-node'
 import t from 'tap'
-import { floatTensor } from '../../models/graph.ts'
+import { floatTensor, TYPE } from '../../models/graph.ts'
 import { compileTraining, exportModel, loadModel, splitWeights } from '../../models/index.ts'
 import { createPrng } from '../../protocol/prng.ts'
 import {
@@ -27,7 +27,7 @@ const STEPS = 64
 const DEVIATIONS = 5
 
 const drop = ({ b }: Parts, value: string, ratio: number): string =>
-  b.op('Dropout', [value, ratioOf(b, ratio), b.tensor({ type: 9, dims: [], data: Uint8Array.of(1) })])
+  b.op('Dropout', [value, ratioOf(b, ratio), b.tensor({ type: TYPE.bool, dims: [], data: Uint8Array.of(1) })])
 const ratioOf = (b: Parts['b'], ratio: number): string => b.tensor(floatTensor([ratio], []))
 
 /**
@@ -144,14 +144,29 @@ t.test('all patterns of eight neighbours are as frequent as of coins', async (t)
   t.ok(Math.abs(off) < DEVIATIONS, `chi-square ${chiSquare.toFixed(0)} for 255 degrees of freedom`)
 })
 
-t.test('one seed is one mask on every machine', async (t) => {
-  const [mask] = await masksOf([7], { size: 32 })
-  t.equal([...mask!].map(isKept).join(''), MASK_OF_SEED_7)
-  t.ok(sameBits((await masksOf([3, 7], { size: 32 }))[1]!, mask!))
-  t.notOk(sameBits((await masksOf([8], { size: 32 }))[0]!, mask!))
-})
+/** The hash of models/operators/dropout.ts in whole numbers; `place` counts the values before the node. */
+function expectedMask(seed: bigint, place: number, size: number): string {
+  const wrap = (value: bigint) => BigInt.asUintN(64, value)
+  const [golden, mix] = [0x9e3779b97f4a7c15n, 0xbf58476d1ce4e5b9n]
+  return Array.from({ length: size }, (_, i) => {
+    const state = wrap(BigInt(i + 1) * golden + (seed + BigInt(place + 1) * mix) * mix)
+    const hash = wrap((state ^ (state >> 30n)) * mix)
+    return hash >> 63n
+  }).join('')
+}
 
-const MASK_OF_SEED_7 = '00000000000000000000000000000000'
+t.test('a mask is a hash of seed, place and position in whole numbers: the same on every machine', async (t) => {
+  const seeds = [7, 8, 2 ** 32 + 7, 2 ** 53 - 1, -3]
+  const masks = await masksOf(seeds, { size: 64 })
+  const found = masks.map((mask) => [...mask].map(isKept).join(''))
+  t.equal(new Set(found).size, seeds.length)
+  const place = Array.from({ length: 100 }, (_, place) => place).find((place) => expectedMask(7n, place, 64) === found[0])
+  t.not(place, undefined)
+  t.strictSame(
+    found,
+    seeds.map((seed) => expectedMask(BigInt(seed), place!, 64)),
+  )
+})
 
 const SHAPE = [6]
 const prng = createPrng('dropout')

@@ -192,6 +192,15 @@ t.test('a batch of labels without weight stays finite', async (t) => {
   }
 })
 
+t.test('weights that do not fit the labels are refused', async (t) => {
+  const refused = (name: string, classWeights: number[]) => {
+    const each = LOSS_CASES[name]!
+    return step(scoresModel(each), batchOf(each), { ...each.loss, classWeights })
+  }
+  await t.rejects(refused('cross-entropy', [1, 2, 3]), { code: 'model-invalid', message: /3 class weights, but the model tells 4 classes/ })
+  await t.rejects(refused('bce', [2]), { code: 'model-invalid', message: /1 class weights; it takes two, for 0 and for 1/ })
+})
+
 t.test('scores around a million stay finite, and a sure right answer costs nothing', async (t) => {
   const each = { ...LOSS_CASES['cross-entropy']!, scores: LOSS_CASES['cross-entropy']!.scores.map((score) => 1e6 * score) }
   for (const end of [undefined, softmax('Softmax', 1), softmax('LogSoftmax', 1)]) {

@@ -76,7 +76,7 @@ t.test('FedProx is drawn to the anchor that a run is given, also by runs of one 
       })
       return { params: result.new_params!.data as Float32Array, state: result.new_optimizer!.data as Float32Array }
     }
-    let state = { params: START, state: new Float32Array(compiled.optimizerSize) }
+    let state: { params: Float32Array; state: Float32Array } = { params: START, state: new Float32Array(compiled.optimizerSize) }
     const together = await steps(INDEX, state)
     for (const rows of INDEX) state = await steps([rows], state)
     t.ok(sameBits(state.params, together.params) && sameBits(state.state, together.state), options.kind)

@@ -103,6 +103,12 @@ t.test('statistics follow the batches alike whatever the optimizer is told, and 
   }
 })
 
+t.test('a batch of one sample has no variance, and leaves no NaN', async (t) => {
+  const { params, losses } = await train(MODEL, BATCH, [[3], [5]])
+  t.equal(losses.length, 2)
+  t.ok(params.every(Number.isFinite))
+})
+
 t.test('personal statistics follow the batches as others do', async (t) => {
   const { optimizer } = COLUMNS
   const common = await train(MODEL, BATCH, INDEX, { optimizer })
