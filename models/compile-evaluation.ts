@@ -5,7 +5,7 @@ import { attachForward, dataInputs, gatherLabels, INDEX, type InputOptions, isCl
 import { floatTensor, TYPE, type ValueInfo } from './graph.ts'
 import type { Model } from './load.ts'
 import { attachLoss, type LossOptions } from './loss.ts'
-import { lower } from './lower.ts'
+import { checkBatch, lower } from './lower.ts'
 import { toFloat } from './operators/elementwise.ts'
 import { encodeModel } from './serialize.ts'
 
@@ -28,6 +28,7 @@ export const hasScores = ({ kind, size }: TargetOptions): boolean => (kind === '
  * @throws model-invalid, operator-unsupported, task-unsupported
  */
 export function compileEvaluation(model: Model, { loss, input, target, batchSize }: EvaluationOptions): Uint8Array {
+  checkBatch(model, batchSize, input.shape)
   const lowered = lower(model, { batch: batchSize, sample: input.shape, training: false })
   const b = createBuilder()
   attachForward(b, lowered, { layout: model.layout, input, params: PARAMS, rows: INDEX })

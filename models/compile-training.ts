@@ -6,7 +6,7 @@ import { attachForward, dataInputs, gatherLabels, INDEX, type InputOptions, PARA
 import { floatTensor, type Graph, TYPE, type ValueInfo } from './graph.ts'
 import type { Model } from './load.ts'
 import { attachLoss, type LossOptions } from './loss.ts'
-import { type Lowered, lower, SEED } from './lower.ts'
+import { checkBatch, type Lowered, lower, SEED } from './lower.ts'
 import { attachUpdate, type OptimizerOptions, optimizerState } from './optimizer.ts'
 import { encodeModel } from './serialize.ts'
 import { prune } from './simplify.ts'
@@ -43,6 +43,7 @@ export interface CompiledTraining {
  */
 export function compileTraining(model: Model, options: TrainingOptions): CompiledTraining {
   const { layout } = model
+  checkBatch(model, options.batchSize, options.input.shape)
   const lowered = lower(model, { batch: options.batchSize, sample: options.input.shape, training: true })
   const size = layoutSize(layout)
   const trained = trainedRuns(layout, lowered)

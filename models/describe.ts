@@ -4,7 +4,7 @@ import type { InputOptions, TargetOptions } from './forward.ts'
 import { describeNode, intAttribute, type Node, TYPE, type ValueInfo } from './graph.ts'
 import { loadModel, type Model } from './load.ts'
 import { fusionNote, headOf, type LossOptions } from './loss.ts'
-import { lower, sampleShape } from './lower.ts'
+import { lower, sampleShape, trialBatch } from './lower.ts'
 
 export interface ModelDescription {
   input: ValueInfo
@@ -42,7 +42,7 @@ export interface Task {
 /** Sentences on what training does that a user may not expect. @throws model-invalid */
 export function trainingNotes(graph: Uint8Array, { loss, input, target }: Task): string[] {
   const model = loadModel(graph)
-  const lowered = lower(model, { batch: 2, sample: input.shape, training: true })
+  const lowered = lower(model, { batch: trialBatch(model, input.shape), sample: input.shape, training: true })
   const statistics = new Set(model.layout.filter(({ segment }) => segment === 'stats').map(({ name }) => name))
   const frozen = model.graph.nodes.filter((node) => node.op === 'BatchNormalization' && isFrozen(node, statistics))
   const [first, ...others] = model.graph.outputs
@@ -63,7 +63,7 @@ const isFrozen = (node: Node, statistics: ReadonlySet<string>): boolean =>
  */
 export function suitableTask(model: Model, loss: LossOptions, sample?: readonly number[]): Task {
   const shape = sampleShape(model, sample)
-  const { shapes, output } = lower(model, { batch: 2, sample: shape, training: false })
+  const { shapes, output } = lower(model, { batch: trialBatch(model, shape), sample: shape, training: false })
   const dims = shapes.get(output)!
   const dtype = model.input.type === TYPE.float32 ? 'float32' : 'int64'
   const input: InputOptions = { dtype, shape, scale: 1, offset: 0 }

@@ -48,7 +48,10 @@ export function differentiate(
     })
     for (const [i, name] of node.inputs.entries()) {
       const gradient = gradients[i]
-      if (gradient !== undefined && active.has(name)) parts.set(name, [...(parts.get(name) ?? []), gradient])
+      if (gradient === undefined || !active.has(name)) continue
+      const known = parts.get(name)
+      if (known === undefined) parts.set(name, [gradient])
+      else known.push(gradient)
     }
   }
   const result = new Map<string, string>()

@@ -28,15 +28,22 @@ const isKnown = (tensor: Tensor | undefined): tensor is Tensor =>
  * The node's results, one for each of its outputs; undefined where they cannot be told, or have more than FOLD_ELEMENTS elements.
  * @param shapes of the inputs
  * @param constants the inputs that are known; undefined for one that is not, or that was left out (its name is empty)
+ * @param spend told how many elements are read, before they are
  * @throws model-invalid if the node is not as ONNX says
  */
-export function fold(node: Node, shapes: readonly Shape[], constants: readonly (Tensor | undefined)[]): Tensor[] | undefined {
+export function fold(
+  node: Node,
+  shapes: readonly Shape[],
+  constants: readonly (Tensor | undefined)[],
+  spend?: (elements: number) => void,
+): Tensor[] | undefined {
   const rule = Object.hasOwn(FOLDS, node.op) ? FOLDS[node.op] : undefined
   if (rule === undefined) return undefined
   const needsShapeOnly = Object.hasOwn(ofShape, node.op)
   const isReady = (name: string, i: number): boolean =>
     name === '' || (isKnown(constants[i]) && (sizeOf(constants[i].dims) <= FOLD_ELEMENTS || (i === 0 && PICKS.includes(node.op))))
   if (!needsShapeOnly && !node.inputs.every(isReady)) return undefined
+  spend?.(node.inputs.reduce((sum, _, i) => sum + Math.min(FOLD_ELEMENTS, constants[i] === undefined ? 0 : sizeOf(constants[i].dims)), 1))
 
   const optional = (index: number): Tensor | undefined => {
     const tensor = node.inputs[index] ? constants[index] : undefined

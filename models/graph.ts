@@ -71,7 +71,7 @@ export const floatTensor = (values: readonly number[] | Float32Array, dims: read
 const INT64_MAX = 2n ** 63n - 1n
 
 /** INT64_MAX, Slice's "to the end", is 2^63 as a number and would wrap around. */
-const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? INT64_MAX : BigInt(value))
+export const toInt64 = (value: number): bigint => (value >= 2 ** 63 ? INT64_MAX : BigInt(value))
 
 export const intTensor = (values: readonly number[], dims: readonly number[] = [values.length]): Tensor => ({
   type: TYPE.int64,

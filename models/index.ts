@@ -6,6 +6,7 @@ export { describeModel, type ModelDescription, suitableTask, type Task, training
 export { type InputOptions, isClasses, type TargetOptions } from './forward.ts'
 export { loadModel, type Model } from './load.ts'
 export type { LossOptions } from './loss.ts'
+export { onlyBatch } from './lower.ts'
 export { learningRateAt, type OptimizerOptions } from './optimizer.ts'
 export type { SplitOptions } from './parameters.ts'
 export { classesOf, type ModelSignature, modelSignature } from './signature.ts'

@@ -2,7 +2,7 @@
 import { MurmurError } from '../protocol/errors.ts'
 import type { Layout, Segment } from '../protocol/layout.ts'
 import { LIMITS } from '../protocol/limits.ts'
-import { describeNode, type Graph, invalid, type TensorType, TYPE, type ValueInfo } from './graph.ts'
+import { bytesOf, describeNode, type Graph, invalid, type TensorType, TYPE, type ValueInfo } from './graph.ts'
 import type { GraphProto, ModelProto, TensorProto } from './onnx_pb.ts'
 import { decodeGraph, parseModel } from './serialize.ts'
 import { isSupported, unsupported } from './supported.ts'
@@ -50,10 +50,30 @@ export function checkModel(proto: ModelProto): Model {
     throw invalid('The model has functions, training information or sparse tensors; export a plain inference model.')
   }
   if (proto.graph === undefined || proto.graph.node.length === 0) throw invalid('The model has no nodes, or it is not an ONNX file.')
+  checkNames(proto.graph)
   checkOperators(proto.graph)
   const graph = decodeGraph(proto.graph)
   checkOrder(graph, () => false)
   return { graph, ...ports(graph), layout: hollowLayout(graph, segmentsOf(proto)) }
+}
+
+/** Names are shown to people, and the compilers' own ones begin with NUL: none may hold control characters. */
+function checkNames({ node: nodes, initializer, input, output }: GraphProto): void {
+  const check = (name: string): void => {
+    if (/\p{C}/u.test(name)) throw invalid(`The model names something "${name}", with control characters; rename it.`)
+  }
+  for (const { name } of [...initializer, ...input, ...output]) check(name)
+  for (const { type } of [...input, ...output]) {
+    const dims = type?.value.case === 'tensorType' ? (type.value.value.shape?.dim ?? []) : []
+    for (const { value } of dims) if (value.case === 'dimParam') check(value.value)
+  }
+  for (const node of nodes) {
+    for (const name of [node.name, ...node.input, ...node.output]) check(name)
+    for (const { name, g } of node.attribute) {
+      check(name)
+      if (g !== undefined) checkNames(g)
+    }
+  }
 }
 
 /** All operators are known ones, also in the branches of an If. */
@@ -107,6 +127,16 @@ function ports({ inputs, outputs }: Graph): { input: ValueInfo; output: ValueInf
     input.dims.slice(1).some((dim) => typeof dim === 'number' && dim < 1)
   ) {
     throw invalid(`The model's input "${input.name}" has the shape [${input.dims.join(', ')}]; it needs a first dimension, the batch.`)
+  }
+  const sample = bytesOf(
+    input.type,
+    input.dims.slice(1).map((dim) => (typeof dim === 'number' ? dim : 1)),
+  )
+  if (sample > LIMITS.payloadBytes) {
+    throw new MurmurError(
+      'limit-exceeded',
+      `One sample of the model's input "${input.name}" has ${sample} bytes; at most ${LIMITS.payloadBytes} are accepted.`,
+    )
   }
   return { input, output }
 }

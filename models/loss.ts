@@ -88,13 +88,15 @@ function classAxis(shape: Shape, batch: number, labels: Shape): number | undefin
 
 /** The input of the last node where `matches`, seen through changes of shape; else the output. */
 function beforeLast(nodes: readonly Node[], output: string, matches: (node: Node) => boolean): [string, Node | undefined] {
-  for (let name = output; ; ) {
-    const node = nodes.find(({ outputs }) => outputs[0] === name)
-    if (node === undefined) return [output, undefined]
+  let name = output
+  // Each node's inputs are made before it.
+  for (const node of nodes.toReversed()) {
+    if (node.outputs[0] !== name) continue
     if (matches(node)) return [node.inputs[0]!, node]
-    if (!SHAPE_ONLY.includes(node.op)) return [output, undefined]
+    if (!SHAPE_ONLY.includes(node.op)) break
     name = node.inputs[0]!
   }
+  return [output, undefined]
 }
 
 /** One sentence where the loss takes the place of the model's last operator. */

@@ -45,6 +45,10 @@ const NODES = 100_000
 const DEPTH = 8
 /** Bytes of what is computed while lowering, such as masks: each is small, and a file could hold very many. */
 const FOLDED_BYTES = 256 * 1024 * 1024
+/** Elements that are read to compute it: a second or two. */
+const FOLDED_ELEMENTS = 2 ** 25
+/** Dimensions of a value in between: of a block of pixels or a window they may be more than a tensor's of a file. */
+const RANK = 2 * LIMITS.tensorRank
 /** Bytes of all values of one batch together, forward: what a training step may ask of a peer's memory. */
 const BATCH_BYTES = 8 * LIMITS.payloadBytes
 
@@ -66,6 +70,16 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
   let count = 0
   let bytes = 0
   let foldedBytes = 0
+  let foldedElements = 0
+
+  const spendBytes = ({ type, dims }: Tensor): void => {
+    foldedBytes += bytesOf(type, dims)
+    if (foldedBytes > FOLDED_BYTES) throw limit(`constants of more than ${FOLDED_BYTES} bytes as it is taken apart`)
+  }
+  const spendElements = (count: number): void => {
+    foldedElements += count
+    if (foldedElements > FOLDED_ELEMENTS) throw limit(`constants from more than ${FOLDED_ELEMENTS} numbers as it is taken apart`)
+  }
 
   const rename = (name: string): string => {
     const fresh = `m${count++}`
@@ -93,11 +107,10 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
       types: inputs.map((name) => types.get(name) ?? TYPE.float32),
       constant: (i: number) => known[i],
     }
-    const folded = fold(node, context.shapes, known)
+    const folded = fold(node, context.shapes, known, spendElements)
     if (folded !== undefined) {
       for (const [i, tensor] of folded.entries()) {
-        foldedBytes += bytesOf(tensor.type, tensor.dims)
-        if (foldedBytes > FOLDED_BYTES) throw limit(`constants of more than ${FOLDED_BYTES} bytes as it is taken apart`)
+        spendBytes(tensor)
         if (node.outputs[i]) define(tensor, node.outputs[i])
       }
       return
@@ -119,7 +132,9 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
         unused,
         seed: SEED_INPUT,
         salt: () => count,
-        define(tensor, name = unused()) {
+        define(tensor, output) {
+          const name = output ?? unused()
+          if (output === undefined) spendBytes(tensor)
           define(tensor, name)
           return name
         },
@@ -142,6 +157,8 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
     const outputs = results.flatMap((shape, i) => {
       const name = node.outputs[i] ?? ''
       if (name === '' && i >= (operator.results ?? 1)) return []
+      if (shape.length > RANK)
+        throw invalid(`${describeNode(node)} makes values of ${shape.length} dimensions; at most ${RANK} are supported.`)
       bytes += bytesOf(type, shape)
       if (bytesOf(type, shape) > LIMITS.payloadBytes || bytes > BATCH_BYTES) {
         throw new MurmurError(
@@ -165,7 +182,10 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
       throw invalid(`${describeNode(node)} depends on what is only known when the model runs; export the model without such branches.`)
     }
     const { constants, nodes, outputs } = taken.graph
-    for (const [name, tensor] of constants) define(tensor, name)
+    for (const [name, tensor] of constants) {
+      if (tensor.data === undefined && sizeOf(tensor.dims) > 0) throw invalid(`Tensor "${name}" of the model is without data.`)
+      define(tensor, name)
+    }
     for (const inner of nodes) visit(inner, depth + 1)
     for (const [i, name] of node.outputs.entries()) {
       const value = names.get(outputs[i]?.name ?? '')
@@ -174,6 +194,13 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
   }
 
   const dims = [batch, ...sampleShape(model, sample)]
+  bytes = bytesOf(input.type, dims)
+  if (bytes > BATCH_BYTES) {
+    throw new MurmurError(
+      'limit-exceeded',
+      `A batch of ${batch} samples of shape [${dims.slice(1).join(', ')}] is too large; use smaller batches.`,
+    )
+  }
   const inputValue = rename(input.name)
   shapes.set(inputValue, dims)
   types.set(inputValue, input.type)
@@ -236,6 +263,37 @@ export function sampleShape({ input }: Model, given?: Shape): number[] {
     throw invalid(`The model's input "${input.name}" leaves [${shape}] open for each sample; only data can settle it.`)
   throw invalid(`The model takes samples of shape [${shape}], but the data's have [${given.join(', ')}].`)
 }
+
+/**
+ * The only number of samples that the model takes, where its exporter fixed the batch and built it into shapes; undefined where any
+ * number will do, also for models that merely declare one.
+ */
+export function onlyBatch(model: Model, sample?: Shape): number | undefined {
+  const [declared] = model.input.dims
+  if (typeof declared !== 'number' || declared < 1) return undefined
+  // One more sample must give one more answer, or as many more as a sample has positions.
+  const batch = declared + 1
+  try {
+    const { shapes, output } = lower(model, { batch, sample, training: false })
+    return (shapes.get(output)![0] ?? 0) % batch === 0 ? undefined : declared
+  } catch (error) {
+    if (error instanceof MurmurError && error.code === 'model-invalid') return declared
+    throw error
+  }
+}
+
+/** @throws model-invalid where the model does not take batches of this size */
+export function checkBatch(model: Model, batch: number, sample?: Shape): void {
+  const only = onlyBatch(model, sample)
+  if (only !== undefined && only !== batch) {
+    throw invalid(
+      `The model was exported for batches of ${only}, not of ${batch}; use --batch-size ${only}, or export it with a dynamic batch axis.`,
+    )
+  }
+}
+
+/** Samples to try a model with that is only looked at: two, so that the batch is told from a single sample. */
+export const trialBatch = (model: Model, sample?: Shape): number => onlyBatch(model, sample) ?? 2
 
 /** Numbers of one sample as the data must have them, or undefined where the model leaves that open. */
 export const fixedSampleSize = ({ input }: Model): number | undefined => {

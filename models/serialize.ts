@@ -1,7 +1,18 @@
 // Between ONNX bytes (protobuf) and this folder's plain graphs.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { LIMITS } from '../protocol/limits.ts'
-import { type Attribute, bytesOf, type Graph, invalid, isTensorType, type Node, type Tensor, TYPE, type ValueInfo } from './graph.ts'
+import {
+  type Attribute,
+  bytesOf,
+  type Graph,
+  invalid,
+  isTensorType,
+  type Node,
+  type Tensor,
+  TYPE,
+  toInt64,
+  type ValueInfo,
+} from './graph.ts'
 import {
   type AttributeProto,
   AttributeProtoSchema,
@@ -172,10 +183,10 @@ function encodeGraph(graph: Graph): GraphProto {
 
 export function encodeAttribute(name: string, value: Attribute): AttributeProto {
   const proto = create(AttributeProtoSchema, { name })
-  if ('int' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.int, i: BigInt(value.int) })
+  if ('int' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.int, i: toInt64(value.int) })
   else if ('float' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.float, f: value.float })
   else if ('string' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.string, s: new TextEncoder().encode(value.string) })
-  else if ('ints' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.ints, ints: value.ints.map(BigInt) })
+  else if ('ints' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.ints, ints: value.ints.map(toInt64) })
   else if ('strings' in value)
     Object.assign(proto, { type: ATTRIBUTE_TYPE.strings, strings: value.strings.map((text) => new TextEncoder().encode(text)) })
   else if ('floats' in value) Object.assign(proto, { type: ATTRIBUTE_TYPE.floats, floats: [...value.floats] })

@@ -4,7 +4,7 @@ import type { InputOptions, TargetOptions } from './forward.ts'
 import { TYPE } from './graph.ts'
 import { loadModel, type Model } from './load.ts'
 import { headOf, type LossOptions } from './loss.ts'
-import { fixedSampleSize, lower } from './lower.ts'
+import { fixedSampleSize, lower, trialBatch } from './lower.ts'
 
 export interface ModelSignature {
   /** Type of the input: numbers, or whole numbers such as token ids. */
@@ -29,7 +29,7 @@ export function modelSignature(graph: Uint8Array): ModelSignature {
 /** [batch, positions, classes], or positions and batch in one; what the model leaves open it at least declares the rank of. */
 function hasPositions(model: Model): boolean {
   if (fixedSampleSize(model) === undefined) return model.output.dims.length > 2
-  const { shapes, input, output } = lower(model, { batch: 2, training: false })
+  const { shapes, input, output } = lower(model, { batch: trialBatch(model), training: false })
   const dims = shapes.get(output)!
   return dims.length > 2 || dims[0] !== shapes.get(input)![0]
 }
@@ -42,6 +42,7 @@ export function classesOf(
   target: Pick<TargetOptions, 'kind' | 'shape'>,
 ): number | undefined {
   if (loss.kind !== 'cross-entropy') return undefined
-  const lowered = lower(loadModel(graph), { batch: 2, sample: input.shape, training: false })
+  const model = loadModel(graph)
+  const lowered = lower(model, { batch: trialBatch(model, input.shape), sample: input.shape, training: false })
   return headOf(lowered, loss, { kind: target.kind, shape: target.shape }).classes
 }

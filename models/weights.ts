@@ -5,7 +5,7 @@ import { type Layout, layoutSize, type Segment, sizeOf } from '../protocol/layou
 import { LIMITS } from '../protocol/limits.ts'
 import { floatsOf, invalid } from './graph.ts'
 import { checkModel, layoutOf, readModel, SEGMENT_KEY, segmentOf } from './load.ts'
-import { fixedSampleSize, lower } from './lower.ts'
+import { fixedSampleSize, lower, trialBatch } from './lower.ts'
 import { type NodeProto, StringStringEntryProtoSchema, type TensorProto } from './onnx_pb.ts'
 import { chooseParameters, type SplitOptions } from './parameters.ts'
 import { encodeAttribute, writeModel } from './serialize.ts'
@@ -49,7 +49,7 @@ export function splitWeights(bytes: Uint8Array, options: SplitOptions = {}): Spl
   }
   const model = checkModel(proto)
   // Where the model leaves its sample's shape open, only data can tell whether it fits.
-  if (fixedSampleSize(model) !== undefined) lower(model, { batch: 1, training: true })
+  if (fixedSampleSize(model) !== undefined) lower(model, { batch: trialBatch(model), training: true })
   return { graph: hollowBytes, layout, params }
 }
 

@@ -26,7 +26,7 @@ const numbers = z.union([
 const list = z.union([z.string().transform((text) => text.split(',').map((part) => part.trim())), z.array(z.string())])
 
 /** How a model learns: the same keys for a network and for training alone. */
-const learning = ({ momentum }: { momentum: number }) => ({
+const learning = ({ momentum, batchSize }: { momentum: number; batchSize: number }) => ({
   loss: key(z.enum(['cross-entropy', 'bce', 'mse', 'l1', 'huber']).default('cross-entropy'), 'what is made small', 'LOSS'),
   ignoreIndex: key(z.coerce.number().int().optional(), 'cross-entropy: labels with this number do not count', 'ID'),
   classWeights: key(numbers.optional(), 'weights of the classes, comma-separated; bce: of 0 and of 1', 'WEIGHTS'),
@@ -42,7 +42,7 @@ const learning = ({ momentum }: { momentum: number }) => ({
   scheduleSteps: key(z.coerce.number().int().min(0).default(0), 'steps of the whole cosine, or of each stair; 0: all there are', 'N'),
   scheduleFactor: key(z.coerce.number().min(0).max(1).default(0.1), 'what the cosine ends at, or each stair multiplies with', 'SHARE'),
   warmupSteps: key(z.coerce.number().int().min(0).default(0), 'steps in which the learning rate rises to its value', 'N'),
-  batchSize: key(whole.max(65_536).default(32), 'samples a training step', 'N'),
+  batchSize: key(whole.max(65_536).default(batchSize), 'samples a training step', 'N'),
   trainable: key(list.optional(), 'weights to train, as patterns with *, comma-separated; !NAME takes out (default: all)', 'NAMES'),
 })
 
@@ -57,7 +57,7 @@ export const taskOptions = z.strictObject({
   targetAccuracy: key(z.coerce.number().min(0).max(1).optional(), 'stop once peers hold this validation accuracy for two rounds', 'SHARE'),
   steps: key(whole.max(1_000_000).default(100), 'training steps a round', 'N'),
   roundSeconds: key(positive.optional(), 'most seconds of training a round, so that slow peers keep up', 'SECONDS'),
-  ...learning({ momentum: 0.9 }),
+  ...learning({ momentum: 0.9, batchSize: 32 }),
   proximal: key(z.coerce.number().min(0).default(0), 'FedProx: pull towards the model that the round began with; 0: none', 'MU'),
   personal: key(list.optional(), 'weights that never leave their peer, as patterns with *, comma-separated', 'NAMES'),
   gatherMinSeconds: key(positive.default(2), "gather others' updates for at least this long when some are missing", 'SECONDS'),
@@ -111,7 +111,7 @@ export const localOptions = z.strictObject({
 export const trainOptions = z.strictObject({
   data,
   ...selection,
-  ...learning({ momentum: 0 }),
+  ...learning({ momentum: 0, batchSize: 32 }),
   epochs: key(whole.max(1_000_000).default(1), 'how often every sample is trained on', 'N'),
   seed: key(z.coerce.number().int().min(0).default(1), 'seed of shuffling, of the split, and of dropout', 'N'),
   shuffle: key(z.boolean().default(true), 'keep the samples in the order of the data'),
@@ -123,7 +123,8 @@ export const trainOptions = z.strictObject({
 
 /** Looking at a model, see cli/model.ts. */
 export const modelOptions = z.strictObject({
-  ...learning({ momentum: 0 }),
+  // Gradients are compared in hundreds of runs.
+  ...learning({ momentum: 0, batchSize: 8 }),
   personal: key(list.optional(), 'weights that never leave their peer, as patterns with *, comma-separated', 'NAMES'),
   sample: key(
     z
@@ -173,8 +174,27 @@ export function parseOptions<S extends Options>(schema: S, given: Record<string,
     )
   }
   const where = file === undefined ? `--${kebab(name)}` : `${name} in ${file}`
+  const meaning = (schema.shape as Record<string, z.ZodType>)[name]?.description ?? 'an option'
   throw new MurmurError(
     file === undefined ? 'bad-argument' : 'bad-config',
-    `${where} cannot be ${JSON.stringify(given[name])}: ${issue.message}. It is ${(schema.shape as Record<string, z.ZodType>)[name]?.description ?? 'an option'}.`,
+    `${where} cannot be ${JSON.stringify(given[name])}: ${wanted(issue)} (${meaning}).`,
   )
+}
+
+/** What would do, in words for people who have not met the schema. */
+function wanted(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_value':
+      return `give one of ${issue.values.join(', ')}`
+    case 'too_small':
+      return `give ${issue.inclusive ? 'at least' : 'more than'} ${issue.minimum}`
+    case 'too_big':
+      return `give ${issue.inclusive ? 'at most' : 'less than'} ${issue.maximum}`
+    case 'invalid_type':
+      return `give a ${issue.expected === 'int' ? 'whole number' : issue.expected}`
+    case 'invalid_union':
+      return 'give numbers of at least 0, separated by commas'
+    default:
+      return `it ${issue.message}`
+  }
 }

@@ -92,8 +92,11 @@ export interface TrainRequest {
   seed: number
   /** Optimizer steps made by this peer before, for schedules and dropout. */
   stepsBefore: number
-  /** How samples fall into batches: shuffled or not, in whole epochs or running on over their ends, from which step of the order on. */
-  order?: { shuffle?: boolean; epochs?: boolean; first?: number }
+  /**
+   * How samples fall into batches: shuffled or not, in whole epochs or running on over their ends, from which step of the order on, and
+   * how many samples from the beginning of the training data take part (default: all).
+   */
+  order?: { shuffle?: boolean; epochs?: boolean; first?: number; samples?: number }
   signal?: AbortSignal
 }
 

@@ -30,13 +30,23 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES
 
+/** Characters of a message: names and lists in a stranger's file can be megabytes. */
+const MESSAGE_LENGTH = 2000
+
+/** Text that may hold a stranger's words, as a short line that a terminal shows and does not obey. */
+function oneLine(text: string): string {
+  const half = MESSAGE_LENGTH / 2
+  const short = text.length <= MESSAGE_LENGTH ? text : `${text.slice(0, half)} ... ${text.slice(-half)}`
+  return short.replace(/\p{C}+/gu, ' ')
+}
+
 /** An error a person may read: `message` is one sentence that says what happened, with the value, and what to do. */
 export class MurmurError extends Error {
   override readonly name = 'MurmurError'
   readonly code: ErrorCode
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options)
+    super(oneLine(message), options)
     this.code = code
   }
 }

@@ -17,6 +17,8 @@ interface Equation {
 
 /** Axes that an ellipsis may stand for: there are so many digits. */
 const ELLIPSIS_AXES = 10
+/** Operands of one equation; exported ones have two or three. */
+const MAX_OPERANDS = 32
 
 const malformed = (node: Node, why: string) =>
   invalid(`${describeNode(node)} has the equation "${stringAttribute(node, 'equation', '')}", ${why}.`)
@@ -26,6 +28,7 @@ function parse(node: Node, ranks: readonly number[]): Equation {
   const [left = '', right] = stringAttribute(node, 'equation', '').replaceAll(' ', '').split('->')
   const operands = left.split(',')
   if (operands.length !== ranks.length) throw malformed(node, `but ${ranks.length} operands`)
+  if (operands.length > MAX_OPERANDS) throw malformed(node, `of more than ${MAX_OPERANDS} operands`)
   let widest = 0
   const digits = (count: number): string => {
     if (count < 0 || count > ELLIPSIS_AXES) throw malformed(node, 'which does not fit the shapes of its operands')

@@ -131,6 +131,9 @@ const MeanVarianceNormalization: Decomposition = (node, { emit, define, shapes }
   emit('Div', [centred, deviation], {}, node.outputs)
 }
 
+/** Channels over which LRN's band goes: a matrix of their square. Networks that have one have some hundred. */
+const LRN_CHANNELS = 2048
+
 /** x / (bias + alpha/size sum of squares over neighbouring channels)^beta (Krizhevsky et al. 2012), the sum as a product with a band of ones. */
 const LRN: Decomposition = (node, context) => {
   const { emit, define, shapes } = context
@@ -138,6 +141,7 @@ const LRN: Decomposition = (node, context) => {
   const x = node.inputs[0]!
   const size = intAttribute(node, 'size', 1)
   const channels = dims[1] ?? 1
+  if (channels > LRN_CHANNELS) throw invalid(`${describeNode(node)} has ${channels} channels; at most ${LRN_CHANNELS} are supported.`)
   const [before, after] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)]
   const scale = floatAttribute(node, 'alpha', 1e-4) / size
   const band = Array.from({ length: channels * channels }, (_, i) => {

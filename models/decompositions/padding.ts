@@ -1,7 +1,6 @@
 // Padding for all axes by constants; or, where it repeats the input's own numbers, a choice of positions along each axis.
-import { LIMITS } from '../../protocol/limits.ts'
-import { bytesOf, describeNode, intTensor, invalid, type Node, stringAttribute } from '../graph.ts'
-import { axisOf, type Decomposition, type Decompositions, knownInts } from './types.ts'
+import { describeNode, intTensor, invalid, type Node, stringAttribute } from '../graph.ts'
+import { axisOf, type Decomposition, type Decompositions, knownInts, MAX_POSITIONS } from './types.ts'
 
 /** From a position that may lie outside 0 ... size - 1 to the one whose number stands there. */
 const POSITIONS: Readonly<Record<string, (at: number, size: number) => number>> = {
@@ -18,7 +17,7 @@ const POSITIONS: Readonly<Record<string, (at: number, size: number) => number>> 
 const modulo = (value: number, by: number): number => ((value % by) + by) % by
 
 const Pad: Decomposition = (node, context) => {
-  const { shapes, types, emit, define } = context
+  const { shapes, emit, define } = context
   const dims = shapes[0]!
   const mode = stringAttribute(node, 'mode', 'constant')
   if (mode === 'constant' && !node.inputs[3]) return false
@@ -32,7 +31,7 @@ const Pad: Decomposition = (node, context) => {
   for (const axis of axes) {
     const size = dims[axis]!
     const length = size + pads[axis]! + pads[axis + dims.length]!
-    if (length < 0 || size === 0 || bytesOf(types[0]!, dims.with(axis, length)) > LIMITS.payloadBytes) {
+    if (length < 0 || size === 0 || length > MAX_POSITIONS) {
       throw invalid(`${describeNode(node)} pads shape [${dims.join(', ')}] by [${pads.join(', ')}], which does not fit.`)
     }
     const positions = Array.from({ length }, (_, i) => position(i - pads[axis]!, size))

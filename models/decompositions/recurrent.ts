@@ -89,6 +89,9 @@ const gru: Cell = {
   },
 }
 
+/** Steps that are unrolled, each some ten nodes: lower.ts takes 100,000 nodes. */
+const MAX_STEPS = 10_000
+
 const unroll =
   (cell: Cell): Decomposition =>
   (node, context) => {
@@ -109,6 +112,7 @@ const unroll =
         `${describeNode(node)} has weights [${shapes[1]}] and [${shapes[2]}] for an input of shape [${shapes[0]}], which do not fit.`,
       )
     }
+    if (steps > MAX_STEPS) throw invalid(`${describeNode(node)} takes ${steps} steps; at most ${MAX_STEPS} are supported.`)
     checkAttributes(node, context, cell, directions!, steps)
     const direction = stringAttribute(node, 'direction', 'forward')
     const reshape = (value: string, dims: readonly number[]) => emit('Reshape', [value, define(intTensor(dims))])

@@ -1,7 +1,5 @@
 // Resize: every mode is a linear map along each axis by itself, so a product with a matrix made from ONNX's formulae, and its
 // gradient comes by itself.
-import { sizeOf } from '../../protocol/layout.ts'
-import { LIMITS } from '../../protocol/limits.ts'
 import {
   describeNode,
   floatAttribute,
@@ -17,7 +15,7 @@ import {
   type Tensor,
 } from '../graph.ts'
 import { MATRIX_SIZE, type Matrix, mapAxis } from '../operators/separable.ts'
-import { axisOf, type Decomposition, type DecompositionContext, type Decompositions } from './types.ts'
+import { axisOf, type Decomposition, type DecompositionContext, type Decompositions, MAX_POSITIONS } from './types.ts'
 
 interface Axis {
   from: number
@@ -164,7 +162,7 @@ const Resize: Decomposition = (node, context) => {
   for (const [i, axis] of axesOf(node, context).entries()) {
     const { from, to, scale } = axis
     if (from === to && scale === 1) continue
-    if (to < 1 || (sizeOf(dims) / from) * to > LIMITS.payloadBytes / 4)
+    if (!(to >= 1 && to <= MAX_POSITIONS))
       throw invalid(`${describeNode(node)} makes ${to} of ${from} along axis ${i}, which is not supported.`)
     const rows = rowsOf(axis, position, interpolate, excludes)
     const isShort = from * to <= MATRIX_SIZE

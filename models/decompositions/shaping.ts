@@ -1,7 +1,8 @@
 // Operators that only change the shape of what they are given, most of them Reshape; and others in their newest form.
 import { sizeOf } from '../../protocol/layout.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { describeNode, intAttribute, intsAttribute, intsOf, intTensor, invalid, type Node } from '../graph.ts'
-import { axesOf, axisOf, type DecompositionContext, type Decompositions, knownInts } from './types.ts'
+import { axesOf, axisOf, type DecompositionContext, type Decompositions, knownInts, MAX_POSITIONS } from './types.ts'
 
 const reshape = (node: Node, { emit, define }: DecompositionContext, dims: readonly number[]): void => {
   emit('Reshape', [node.inputs[0]!, define(intTensor(dims))], {}, node.outputs)
@@ -30,6 +31,7 @@ export const shaping: Decompositions = {
   Unsqueeze(node, context) {
     const from = context.shapes[0]!
     const count = node.inputs[1] ? knownInts(context, 1, 'axes').length : (intsAttribute(node, 'axes') ?? []).length
+    if (count > LIMITS.tensorRank) throw invalid(`${describeNode(node)} adds ${count} axes; at most ${LIMITS.tensorRank} are supported.`)
     const rank = from.length + count
     const axes = axesOf(context, rank) ?? []
     const rest = [...from]
@@ -66,7 +68,7 @@ export const shaping: Decompositions = {
     const [dims = [], indices = []] = shapes
     const batch = dims.slice(0, count)
     const places = indices.slice(0, -1)
-    if (batch.join() !== places.slice(0, count).join()) {
+    if (count < 0 || count > places.length || sizeOf(places) > MAX_POSITIONS || batch.join() !== places.slice(0, count).join()) {
       throw invalid(`${describeNode(node)} has indices of shape [${indices.join(', ')}] for [${dims.join(', ')}], which do not fit.`)
     }
     const each = sizeOf(places.slice(count))

@@ -27,7 +27,8 @@ const floorMod = (a: bigint, b: bigint): bigint => ((a % b) + b) % b
 export const ARITHMETIC = {
   Add: { float: (a, b) => a + b, int: (a, b) => a + b },
   Sub: { float: (a, b) => a - b, int: (a, b) => a - b },
-  Mul: { float: (a, b) => a * b, int: (a, b) => a * b },
+  // As narrow as the types are, so that a product of many does not grow without end.
+  Mul: { float: (a, b) => a * b, int: (a, b) => BigInt.asIntN(64, a * b) },
   Div: { float: (a, b) => a / b, int: (a, b) => a / b },
   Min: { float: Math.min, int: (a, b) => (a < b ? a : b) },
   Max: { float: Math.max, int: (a, b) => (a > b ? a : b) },

@@ -1,7 +1,7 @@
 // Arithmetic and functions, number by number. Gradients: the chain rule; through broadcasting, a sum over the repeated axes.
 // Where a derivative is infinite (the root or the logarithm at 0) it counts as 0: a single such number would make all others NaN.
 import type { Builder } from '../builder.ts'
-import { type Node, TYPE } from '../graph.ts'
+import { describeNode, intsOf, invalid, type Node, TYPE } from '../graph.ts'
 import { broadcast, unbroadcast } from './broadcast.ts'
 import type { GradientContext, Operator, Operators } from './types.ts'
 
@@ -27,6 +27,23 @@ const binary = (left: Rule, right: Rule): Operator => ({
     return [left, right].map((rule, i) =>
       context.needs(i) ? rule({ ...sides, sum: (value) => unbroadcast(b, value, shape, shapes[i]!) }) : undefined,
     )
+  },
+})
+
+/**
+ * Whole numbers are divided by constants other than 0 and -1 only: onnxruntime leaves them to the processor, and the smallest one by -1
+ * ends the process, on the data's word alone.
+ */
+const byKnown = (operator: Operator): Operator => ({
+  ...operator,
+  shape(context) {
+    const { node, types, constant } = context
+    const isSigned = types[0] === TYPE.int64 || types[0] === TYPE.int32
+    const by = isSigned ? constant(1) : undefined
+    if (isSigned && (by === undefined || intsOf(by).some((value) => value === 0 || value === -1))) {
+      throw invalid(`${describeNode(node)} divides whole numbers by others than constants, or by 0 or -1; do so in float32.`)
+    }
+    return operator.shape!(context)
   },
 })
 
@@ -80,12 +97,14 @@ const arithmetic: Operators = {
     ({ grad, sum, b, x }) => sum(b.op('Mul', [grad, x])),
   ),
   // d(x/y)/dy = -(x/y)/y. A quotient by 0 may be masked later on, so that its gradient, 0 times infinity, must be 0.
-  Div: binary(
-    ({ grad, sum, b, y, context }) => sum(b.op('Div', [grad, context.constant(1) === undefined ? divisor(b, y) : y])),
-    ({ grad, sum, b, y, z }) => {
-      const slope = b.op('Div', [b.op('Neg', [sum(b.op('Mul', [grad, z]))]), y])
-      return b.op('Where', [b.op('Equal', [y, b.scalar(0)]), b.scalar(0), slope])
-    },
+  Div: byKnown(
+    binary(
+      ({ grad, sum, b, y, context }) => sum(b.op('Div', [grad, context.constant(1) === undefined ? divisor(b, y) : y])),
+      ({ grad, sum, b, y, z }) => {
+        const slope = b.op('Div', [b.op('Neg', [sum(b.op('Mul', [grad, z]))]), y])
+        return b.op('Where', [b.op('Equal', [y, b.scalar(0)]), b.scalar(0), slope])
+      },
+    ),
   ),
   // dx = y x^(y-1), dy = x^y log x; the latter is 0 for x <= 0, where there is none. 0^(y-1) is infinite for y < 1: see above.
   Pow: binary(
@@ -100,12 +119,14 @@ const arithmetic: Operators = {
     },
   ),
   // x = y k + z with a whole number k
-  Mod: binary(
-    ({ grad, sum }) => sum(grad),
-    ({ grad, sum, b, x, y, z }) => {
-      const k = b.op('Round', [b.op('Div', [b.op('Sub', [x, z]), y])])
-      return b.op('Neg', [sum(b.op('Mul', [grad, k]))])
-    },
+  Mod: byKnown(
+    binary(
+      ({ grad, sum }) => sum(grad),
+      ({ grad, sum, b, x, y, z }) => {
+        const k = b.op('Round', [b.op('Div', [b.op('Sub', [x, z]), y])])
+        return b.op('Neg', [sum(b.op('Mul', [grad, k]))])
+      },
+    ),
   ),
   Neg: unary(({ b }) => b.scalar(-1)),
   Abs: unary(({ b, x }) => b.op('Sign', [x])),

@@ -21,7 +21,8 @@ function rangesOf(context: ShapeContext): Range[] {
   const ends = knownInts(context, 2, 'ends')
   const axes = node.inputs[3] ? knownInts(context, 3, 'axes') : [...starts.keys()]
   const steps = node.inputs[4] ? knownInts(context, 4, 'steps') : starts.map(() => 1)
-  if ([ends, axes, steps].some(({ length }) => length !== starts.length) || steps.includes(0)) {
+  const isTwice = new Set(axes.map((axis) => (axis < 0 ? axis + dims.length : axis))).size < axes.length
+  if ([ends, axes, steps].some(({ length }) => length !== starts.length) || steps.includes(0) || isTwice) {
     throw invalid(
       `${describeNode(node)} slices axes [${axes.join(', ')}] from [${starts.join(', ')}] to [${ends.join(', ')}] by [${steps.join(', ')}].`,
     )

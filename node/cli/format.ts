@@ -8,12 +8,28 @@ export const megabytes = (bytes: number): string =>
 
 export const seconds = (value: number): string => `${value.toFixed(1)} s`
 
-export const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
+const MINUTE = 60
+const HOUR = 60 * MINUTE
+
+/** A time to wait, in the units that people wait in. */
+export const duration = (value: number): string =>
+  value < 2 * MINUTE ? `${Math.ceil(value)} s` : value < 2 * HOUR ? `${Math.round(value / MINUTE)} min` : `${(value / HOUR).toFixed(1)} h`
+
+const HUGE = 1e6
+
+/** Training that goes wrong has losses with dozens of digits. */
+export const lossText = (loss: number): string => (Math.abs(loss) < HUGE ? loss.toFixed(4) : loss.toExponential(3))
+
+export const mean = (values: ArrayLike<number>): number => {
+  let sum = 0
+  for (let i = 0; i < values.length; i++) sum += values[i]!
+  return sum / values.length
+}
 
 /** What an evaluation found, as words. */
 export function metrics({ loss, accuracy, auc, mae, perplexity }: Omit<Evaluation, 'samples'>): string {
   return [
-    `loss ${loss.toFixed(4)}`,
+    `loss ${lossText(loss)}`,
     accuracy === undefined ? '' : `accuracy ${percent(accuracy)}`,
     auc === undefined ? '' : `AUC ${auc.toFixed(4)}`,
     mae === undefined ? '' : `mean absolute error ${mae.toPrecision(4)}`,

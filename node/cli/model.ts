@@ -4,12 +4,11 @@ import { describeModel, loadModel, splitWeights, suitableTask, trainingNotes } f
 import { layoutSize, sizeOf } from '../../protocol/layout.ts'
 import { lossOf, optimizerOf, readModelFile, splitOf } from '../learning.ts'
 import { type ModelOptions, modelOptions, parseOptions } from '../options.ts'
+import { TOLERANCE } from '../train/gradient-check.ts'
 import { runLimited } from '../train/limited.ts'
 
 type Given = Record<string, unknown> & { json?: boolean }
 
-/** Relative error above which a gradient is taken to be wrong; differences in float32 agree to about a hundredth of that. */
-const TOLERANCE = 0.05
 const FAILED = 1
 /** Rows of a table of tensors; a model has hundreds. */
 const ROWS = 60
@@ -66,13 +65,16 @@ export async function checkCommand(name: string, { json, ...given }: Given): Pro
   const task = suitableTask(loadModel(graph), lossOf(options), options.sample)
   const { batchSize, threads, provider } = options
   if (!json) console.log('Compiling, and comparing gradients with finite differences, in a process of its own ...')
-  const result = await runLimited({
-    kind: 'check',
-    ...{ graph, params, parameters: params.length, batchSize, threads, provider },
-    ...task,
-    // Plain steps: the gradient itself is compared.
-    optimizer: optimizerOf(parseOptions(modelOptions, { lr: 1 }), 1),
-  })
+  const result = await runLimited(
+    {
+      kind: 'check',
+      ...{ graph, params, parameters: params.length, batchSize, threads, provider },
+      ...task,
+      // Plain steps: the gradient itself is compared.
+      optimizer: optimizerOf(parseOptions(modelOptions, { lr: 1 }), 1),
+    },
+    { onWait: (seconds) => process.stderr.write(`Still comparing, ${seconds} s ...\n`) },
+  )
   const wrong = result.tensors.filter(({ error }) => !(error <= TOLERANCE))
   const worst = Math.max(0, ...result.tensors.map(({ error }) => error))
   const still = result.tensors.filter(({ norm }) => norm === 0).map(({ name }) => name)
@@ -94,7 +96,7 @@ export async function checkCommand(name: string, { json, ...given }: Given): Pro
   }
   for (const { name, error } of wrong) {
     console.log(
-      `The gradient of ${name} differs from finite differences by ${(100 * error).toFixed(0)} %: a kink near these weights, or a defect; please report the model.`,
+      `The gradient of ${name} differs from finite differences by ${(100 * error).toFixed(0)} %, at several places: many kinks, or a defect; please report the model.`,
     )
   }
 }

@@ -1,118 +1,144 @@
 // `murmur train`: trains a model on data, alone and without a network.
-import { access, constants } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { access, constants, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { createLogUpdate } from 'log-update'
-import { exportModel, trainingNotes } from '../../models/index.ts'
+import { exportModel, loadModel, onlyBatch, trainingNotes } from '../../models/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
 import { loadData } from '../data/load.ts'
 import { agree, lossOf, optimizerOf, readModelFile } from '../learning.ts'
 import { dataOf, parseOptions, type TrainOptions, trainOptions } from '../options.ts'
 import { writeDurable } from '../store/files.ts'
-import { type AloneResult, trainAlone } from '../train/alone.ts'
+import { type AloneOptions, type AloneResult, trainAlone } from '../train/alone.ts'
+import { stepsPerEpoch } from '../train/batches.ts'
 import { createTrainer } from '../train/trainer.ts'
-import { metrics, seconds } from './format.ts'
+import { duration, lossText, mean, metrics, seconds } from './format.ts'
+import { createHeartbeat, type Heartbeat } from './heartbeat.ts'
 import { interruptible } from './interruptible.ts'
 
-/** Plain output says something at least this often. */
-const SILENCE_MILLIS = 4000
 const INTERRUPTED = 130
 const FAILED = 1
+
+const count = (value: number): string => value.toLocaleString('en')
+/** A line that moves, on a terminal. */
+const log = process.stdout.isTTY ? createLogUpdate(process.stdout) : undefined
+const say = (text: string) => {
+  log?.clear()
+  console.log(text)
+}
+const warn = (text: string) => void process.stderr.write(`${text}\n`)
 
 export async function trainCommand(model: string, { json = false, ...given }: Record<string, unknown> & { json?: boolean }): Promise<void> {
   const options = parseOptions(trainOptions, given)
   const from = dataOf(options)
-  if (options.out !== undefined) await checkWritable(options.out)
-  const say = json ? () => {} : (text: string) => console.log(text)
-  const warn = (text: string) => void process.stderr.write(`${text}\n`)
+  const out = options.out === undefined ? undefined : resolve(options.out)
+  if (out !== undefined) await checkWritable(out)
+  const tell = json ? warn : say
+  const heartbeat = createHeartbeat(json ? warn : (log ?? say))
 
   const bytes = await readModelFile(model, options.seed)
+  heartbeat.doing('reading the data')
   if (!json) say('Reading the data ...')
   const { graph, layout, params, schema } = await agree(bytes, from, options)
   const data = await loadData(from.data, schema, { selection: from, validation: options.validation, seed: options.seed })
-  const loss = lossOf(options)
-  const stepsPerEpoch = Math.ceil(data.train.samples / options.batchSize)
-  const optimizer = optimizerOf(options, options.epochs * stepsPerEpoch)
-  const notes = trainingNotes(graph, { loss, input: schema.input, target: schema.target })
-  say(`Model: ${model}, ${layoutSize(layout).toLocaleString('en')} parameters in ${layout.length} tensors.`)
-  say(`Data: ${data.summary}.`)
-  say(
-    `Training: ${loss.kind}, ${optimizer.kind} at ${optimizer.learningRate}, ${options.epochs} x ${stepsPerEpoch.toLocaleString('en')} steps of ${options.batchSize} samples.`,
-  )
-  for (const note of notes) json ? warn(note) : say(note)
-  if (options.out === undefined) warn('The trained model will not be kept: add --out FILE.onnx to write it.')
-
   const { input, target } = schema
-  const { batchSize, threads, provider } = options
+  const { batchSize, epochs, seed, shuffle, threads, provider } = options
+  const only = onlyBatch(loadModel(graph), input.shape)
+  const perEpoch = stepsPerEpoch(data.train.samples, batchSize, only !== undefined)
+  if (perEpoch === 0 && only === batchSize) {
+    throw new MurmurError(
+      'data-invalid',
+      `The model takes batches of ${only} samples, and there are ${data.train.samples} to train on; give more.`,
+    )
+  }
+  const loss = lossOf(options)
+  const optimizer = optimizerOf(options, epochs * perEpoch)
+  const notes = trainingNotes(graph, { loss, input, target })
+  if (!json) {
+    say(`Model: ${model}, ${count(layoutSize(layout))} parameters in ${layout.length} tensors.`)
+    say(`Data: ${data.summary}.`)
+    const batch = Math.min(batchSize, data.train.samples)
+    say(`Training: ${loss.kind}, ${optimizer.kind} at ${optimizer.learningRate}, ${epochs} x ${count(perEpoch)} steps of ${batch} samples.`)
+  }
+  for (const note of notes) tell(note)
+  if (out === undefined) warn('The trained model will not be kept: add --out FILE.onnx to write it.')
+
   const stopping = interruptible()
-  const trainer = await createTrainer({ graph, loss, optimizer, batchSize, input, target, data, threads, provider })
-  const progress = json ? jsonLines(stepsPerEpoch) : createProgress(options, stepsPerEpoch)
+  const progress = json ? jsonLines(perEpoch) : createProgress(options, perEpoch, data.train.samples, heartbeat)
   const began = performance.now()
   let result: AloneResult
   try {
-    result = await trainAlone(trainer, params, {
-      ...{ epochs: options.epochs, stepsPerEpoch, seed: options.seed, shuffle: options.shuffle },
-      everyEpoch: !json,
-      signal: stopping.signal,
-      ...progress,
-      ...(options.out !== undefined && { save: (now) => writeDurable(resolve(options.out!), exportModel(graph, layout, now)) }),
-    })
+    heartbeat.doing('compiling the training graph')
+    const trainer = await createTrainer({ graph, loss, optimizer, batchSize, input, target, data, threads, provider })
+    heartbeat.doing('training')
+    try {
+      result = await trainAlone(trainer, params, {
+        ...{ epochs, stepsPerEpoch: perEpoch, seed, shuffle },
+        // Without validation data the training loss tells as much.
+        everyEpoch: !json && data.validation.samples > 0,
+        signal: stopping.signal,
+        ...progress,
+        onEvaluate() {
+          heartbeat.doing('evaluating')
+        },
+        onEpoch(done) {
+          heartbeat.doing('training')
+          progress.onEpoch?.(done)
+        },
+        ...(out !== undefined && { save: (now) => writeDurable(out, exportModel(graph, layout, now)) }),
+      })
+    } finally {
+      await trainer.stop()
+    }
   } finally {
+    heartbeat.end()
     progress.end()
-    await trainer.stop()
     stopping.done()
   }
   const took = (performance.now() - began) / 1000
+  const isKept = out !== undefined && result.saved
   if (json) {
-    const { ending, steps, evaluation } = result
-    const epochs = steps / stepsPerEpoch
-    const last = {
-      ending,
-      steps,
-      epochs,
-      loss: result.loss,
-      seconds: took,
-      evaluation: evaluation ?? null,
-      out: options.out ? resolve(options.out) : null,
-    }
-    console.log(JSON.stringify(last))
+    const { ending, steps, evaluation = null } = result
+    const last = { ending, steps, epochs: steps / perEpoch, loss: result.loss, seconds: took, evaluation, out: isKept ? out : null }
+    say(JSON.stringify(last))
   } else {
-    const samplesPerSecond = Math.round((result.steps * batchSize) / took).toLocaleString('en')
-    say(
-      `${result.ending === 'finished' ? 'Finished' : 'Ended'} after ${result.steps.toLocaleString('en')} steps in ${seconds(took)} (${samplesPerSecond} samples/s).`,
-    )
+    const how = result.ending === 'finished' ? 'Finished' : result.ending === 'stopped' ? 'Stopped' : 'Ended'
+    say(`${how} after ${count(result.steps)} steps in ${seconds(took)} (${count(Math.round(result.samples / took))} samples/s).`)
     if (result.evaluation !== undefined) {
       const { split, samples } = result.evaluation
-      say(`On the ${samples.toLocaleString('en')} ${split === 'train' ? 'training' : 'validation'} samples: ${metrics(result.evaluation)}.`)
+      say(`On the ${count(samples)} ${split === 'train' ? 'training' : 'validation'} samples: ${metrics(result.evaluation)}.`)
     }
-    if (options.out !== undefined) say(`Model: ${resolve(options.out)}`)
+    if (isKept) say(`${result.ending === 'finished' ? 'The trained model is' : 'What was learned until then is'} in ${out}.`)
   }
-  if (result.ending === 'stopped') process.exitCode = INTERRUPTED
+  if (result.ending === 'stopped') {
+    if (out !== undefined && !isKept) warn(`murmur: stopped before the first step; ${out} was not written.`)
+    process.exitCode = INTERRUPTED
+  }
   if (result.diverged !== undefined) {
-    warn(`murmur: ${result.diverged}${options.out === undefined ? '' : ` ${options.out} holds what was good before it.`}`)
+    const kept = out === undefined ? '' : isKept ? ` ${out} holds what was good before it.` : ` ${out} was not written.`
+    warn(`murmur: ${result.diverged}${kept}`)
     process.exitCode = FAILED
   }
 }
 
 /** Said before hours of training, not after. @throws disk-failed */
 async function checkWritable(out: string): Promise<void> {
-  const folder = dirname(resolve(out))
+  const folder = dirname(out)
   try {
     await access(folder, constants.W_OK)
   } catch (cause) {
     throw new MurmurError(
       'disk-failed',
-      `${resolve(out)} cannot be written (${(cause as NodeJS.ErrnoException).code}): ${folder} must be a folder to write to.`,
+      `${out} cannot be written (${(cause as NodeJS.ErrnoException).code}): ${folder} must be a folder to write to.`,
       { cause },
     )
   }
+  const found = await stat(out).catch(() => undefined)
+  if (found?.isDirectory())
+    throw new MurmurError('disk-failed', `${out} is a folder; name a file in it, such as --out ${join(out, 'trained.onnx')}.`)
 }
 
-interface Progress {
-  onSteps(done: { first: number; losses: Float32Array }): void
-  onEpoch(done: { epoch: number; loss: number; evaluation: Parameters<typeof metrics>[0] | undefined }): void
-  end(): void
-}
+type Progress = Pick<AloneOptions, 'onSteps' | 'onEpoch'> & { end(): void }
 
 /** Steps and epochs counted from 1. */
 function jsonLines(stepsPerEpoch: number): Progress {
@@ -124,37 +150,31 @@ function jsonLines(stepsPerEpoch: number): Progress {
       })
       process.stdout.write(lines.join(''))
     },
-    onEpoch() {},
     end() {},
   }
 }
 
 /** A line an epoch; between them one that moves on a terminal, elsewhere one every few seconds. */
-function createProgress({ epochs, batchSize }: TrainOptions, stepsPerEpoch: number): Progress {
-  const log = process.stdout.isTTY ? createLogUpdate(process.stdout) : undefined
+function createProgress({ epochs }: TrainOptions, stepsPerEpoch: number, samplesPerEpoch: number, heartbeat: Heartbeat): Progress {
   const began = performance.now()
-  let said = began
   const total = epochs * stepsPerEpoch
   return {
     onSteps({ first, losses }) {
-      if (losses.length === 0) return
-      const now = performance.now()
       const steps = first + losses.length
-      const rate = steps / ((now - began) / 1000)
-      const mean = losses.reduce((sum, each) => sum + each, 0) / losses.length
-      const samples = Math.round(rate * batchSize).toLocaleString('en')
-      const line = `Epoch ${Math.ceil(steps / stepsPerEpoch)} of ${epochs}, step ${steps} of ${total}: loss ${mean.toFixed(4)}, ${samples} samples/s, ${seconds((total - steps) / rate)} left`
+      // The line of an epoch follows.
+      if (losses.length === 0 || steps % stepsPerEpoch === 0) return
+      const rate = steps / ((performance.now() - began) / 1000)
+      const samples = count(Math.round((rate * samplesPerEpoch) / stepsPerEpoch))
+      const line = `Epoch ${Math.ceil(steps / stepsPerEpoch)} of ${epochs}, step ${count(steps)} of ${count(total)}: loss ${lossText(mean(losses))}, ${samples} samples/s, ${duration((total - steps) / rate)} left`
       if (log !== undefined) log(line)
-      else if (now - said >= SILENCE_MILLIS && steps < total) {
-        said = now
-        console.log(line)
-      }
+      else if (heartbeat.due()) say(line)
+      else return
+      heartbeat.said()
     },
     onEpoch({ epoch, loss, evaluation }) {
-      log?.clear()
-      said = performance.now()
-      console.log(
-        `Epoch ${epoch} of ${epochs}: training loss ${loss.toFixed(4)}${evaluation === undefined ? '' : `; evaluation: ${metrics(evaluation)}`}`,
+      heartbeat.said()
+      say(
+        `Epoch ${epoch} of ${epochs}: training loss ${lossText(loss)}${evaluation === undefined ? '' : `; validation: ${metrics(evaluation)}`}`,
       )
     },
     end: () => log?.clear(),

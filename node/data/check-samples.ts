@@ -11,56 +11,51 @@ export function checkSamples(raw: RawSamples, { input, target, vocabulary }: Dat
   if (input.dtype !== dtype && !(dtype === 'uint8' && input.dtype === 'float32')) {
     throw new MurmurError('data-invalid', `${raw.inputsFrom} holds ${dtype} values, but the task takes ${input.dtype}.`)
   }
-  if (dtype === 'float32') checkFinite(raw.x, raw.inputsFrom)
+  const { first = 0 } = raw
+  if (dtype === 'float32') checkFinite(raw.x, raw.inputsFrom, first * sizeOf(raw.sampleShape))
   if (vocabulary !== undefined) {
     const at = raw.x.findIndex((id) => id < 0 || id >= vocabulary.length)
-    if (at >= 0) throw badId(raw.inputsFrom, 'token', raw.x[at], at, vocabulary.length, raw.sampleShape)
+    if (at >= 0) throw badId(raw.inputsFrom, 'token', raw.x[at], first + sampleOf(at, raw.sampleShape), vocabulary.length)
   }
   checkLabels(raw, target)
 }
 
-function checkLabels({ y, labelShape, labelsFrom }: RawSamples, { kind, size, shape }: DataSchema['target']): void {
+function checkLabels({ y, labelShape, labelsFrom, first = 0 }: RawSamples, { kind, size, shape }: DataSchema['target']): void {
   if (sizeOf(labelShape) !== sizeOf(shape)) {
     throw new MurmurError(
       'data-invalid',
       `${labelsFrom} holds labels of ${shapeText(labelShape)}, but the task predicts ${shapeText(shape)}.`,
     )
   }
-  if (kind === 'number' || kind === 'binary') checkFinite(y, labelsFrom)
+  if (kind === 'number' || kind === 'binary') checkFinite(y, labelsFrom, first * sizeOf(labelShape))
   if (kind === 'number') return
   if (kind === 'binary') {
     const at = y.findIndex((label) => label !== 0 && label !== 1)
     if (at < 0) return
     throw new MurmurError(
       'data-invalid',
-      `${labelsFrom} holds label ${y[at]} for sample ${sampleOf(at, shape)}, but the task takes 0 and 1.`,
+      `${labelsFrom} holds label ${y[at]} for sample ${first + sampleOf(at, shape)}, but the task takes 0 and 1.`,
     )
   }
   // A negative id marks a position whose token is not to be learned.
   const least = kind === 'class' ? 0 : Number.NEGATIVE_INFINITY
   const at = y.findIndex((label) => label < least || label >= size)
-  if (at >= 0) throw badId(labelsFrom, kind === 'class' ? 'label' : 'token', y[at], at, size, shape)
+  if (at >= 0) throw badId(labelsFrom, kind === 'class' ? 'label' : 'token', y[at], first + sampleOf(at, shape), size)
 }
 
-function badId(
-  from: string,
-  what: 'label' | 'token',
-  id: number | undefined,
-  at: number,
-  size: number,
-  shape: readonly number[],
-): MurmurError {
+function badId(from: string, what: 'label' | 'token', id: number | undefined, sample: number, size: number): MurmurError {
   const known = what === 'label' ? 'classes' : 'tokens'
   return new MurmurError(
     'data-invalid',
-    `${from} holds ${what} ${id} for sample ${sampleOf(at, shape)}, but the task's ${known} go from 0 to ${size - 1}.`,
+    `${from} holds ${what} ${id} for sample ${sample}, but the task's ${known} go from 0 to ${size - 1}.`,
   )
 }
 
-function checkFinite(values: RawSamples['x'], from: string): void {
+/** @param before values of the source that lie before these */
+function checkFinite(values: RawSamples['x'], from: string, before: number): void {
   for (let i = 0; i < values.length; i++) {
     if (!Number.isFinite(values[i]))
-      throw new MurmurError('data-invalid', `${from} holds ${values[i]} as value ${i}; remove or replace it.`)
+      throw new MurmurError('data-invalid', `${from} holds ${values[i]} as value ${before + i}; remove or replace it.`)
   }
 }
 

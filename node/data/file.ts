@@ -1,21 +1,53 @@
 // Files of data, opened in one way: what is there, how large it may be, and one sentence for what goes wrong.
-import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises'
 import { MurmurError } from '../../protocol/errors.ts'
 
 /** Bytes of a file, or of what is unpacked from it: what Node reads into one buffer. */
 export const MAX_FILE_BYTES = 2 ** 31 - 1
 
-/** @param limit bytes @throws data-missing, limit-exceeded */
-export async function readBounded(path: string, limit = MAX_FILE_BYTES): Promise<Buffer> {
+/** @param limit bytes @param advice for a larger one @throws data-missing, limit-exceeded */
+export async function readBounded(path: string, limit = MAX_FILE_BYTES, advice = 'split it'): Promise<Buffer> {
   try {
     await using file = await open(path)
     const { size } = await file.stat()
-    if (size > limit) throw new MurmurError('limit-exceeded', `${path} has ${size} bytes; at most ${limit} are read: split it.`)
+    if (size > limit) throw new MurmurError('limit-exceeded', `${path} has ${size} bytes; at most ${limit} are read: ${advice}.`)
     return await readFile(file)
   } catch (cause) {
     if (cause instanceof MurmurError) throw cause
     const why = (cause as NodeJS.ErrnoException).code ?? String(cause)
     throw new MurmurError('data-missing', `${path} cannot be read (${why}); check the path and its permissions.`, { cause })
+  }
+}
+
+/** @throws data-missing */
+export async function openFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path)
+  } catch (cause) {
+    throw unreadable(path, cause)
+  }
+}
+
+/** The first `limit` bytes, or all there are, and how many there are. @throws data-missing, data-invalid */
+export async function readStart(path: string, limit: number): Promise<{ bytes: Uint8Array; fileBytes: number }> {
+  await using file = await openFile(path)
+  const { size: fileBytes } = await file.stat()
+  const bytes = new Uint8Array(Math.min(fileBytes, limit))
+  await readFull(file, bytes, 0, path)
+  return { bytes, fileBytes }
+}
+
+export const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength)
+
+/** Fills `values` from an open file. @param from for errors @throws data-missing, data-invalid where the file is shorter than it was */
+export async function readFull(file: FileHandle, values: ArrayBufferView, position: number, from: string): Promise<void> {
+  const bytes = bytesOf(values)
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesRead } = await file.read(bytes, done, bytes.length - done, position + done).catch((cause: unknown) => {
+      throw new MurmurError('data-missing', `${from} cannot be read (${(cause as NodeJS.ErrnoException).code}); check its disk.`, { cause })
+    })
+    if (bytesRead === 0) throw new MurmurError('data-invalid', `${from} has become shorter while it was used; start again.`)
+    done += bytesRead
   }
 }
 

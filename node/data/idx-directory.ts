@@ -2,10 +2,11 @@
 import { join, resolve } from 'node:path'
 import { MurmurError } from '../../protocol/errors.ts'
 import { arraySource, INPUT_NAME, LABEL_NAME } from './array-source.ts'
-import { namesIn } from './file.ts'
-import { readIdx } from './idx.ts'
+import { namesIn, readStart } from './file.ts'
+import { IDX_HEADER_BYTES, isGzipped, parseIdxHeader, readIdx } from './idx.ts'
 import type { NdArray } from './nd-array.ts'
 import type { DataFormat, DataSource, Selection } from './spec.ts'
+import { openArray, type StoredArray } from './stored-array.ts'
 
 /** `train-images-idx3-ubyte`, `train-images.idx3-ubyte.gz`, `emnist-letters-train-labels-idx1-ubyte`, `scans-images.idx3-float`, ... */
 const NAME = /^(?<set>.*?)[-_.]?(?<what>images|labels)(?:[-_.]idx\d*)?(?:[-_.](?:ubyte|int|float))?(?<packed>\.gz)?$/i
@@ -55,7 +56,14 @@ export function openIdxDirectory(path: string, files: readonly string[], name: s
   }
   add(train, '')
   if (test !== undefined) add(test, '_test')
-  return arraySource({ name, path, names: [...arrays.keys()], read: (array) => readArray(arrays.get(array)!) }, selection)
+  return arraySource(
+    {
+      ...{ name, path, names: [...arrays.keys()] },
+      read: (array) => readArray(arrays.get(array)!),
+      open: (array) => openIdx(arrays.get(array)!),
+    },
+    selection,
+  )
 
   function onlyOne(found: [string, Pair][]): Pair | undefined {
     if (found.length <= 1) return found[0]?.[1]
@@ -74,4 +82,10 @@ async function readArray(path: string): Promise<NdArray> {
   const { shape, data } = await readIdx(path)
   const type = data instanceof Uint8Array ? 'uint8' : data instanceof Int32Array ? 'int32' : 'float32'
   return { type, shape, values: data, from: path }
+}
+
+/** Undefined for a packed one. */
+async function openIdx(path: string): Promise<StoredArray | undefined> {
+  const { bytes, fileBytes } = await readStart(path, IDX_HEADER_BYTES)
+  return isGzipped(bytes) ? undefined : openArray(path, parseIdxHeader(bytes, fileBytes, path))
 }

@@ -5,6 +5,8 @@ import { gunzip } from 'node:zlib'
 import { MurmurError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { MAX_FILE_BYTES, readBounded } from './file.ts'
+import { type ArrayType, byteSize, valuesOf } from './nd-array.ts'
+import type { ArrayHeader } from './stored-array.ts'
 
 export interface IdxArray {
   /** The outermost dimension, the number of samples, first. */
@@ -13,20 +15,16 @@ export interface IdxArray {
   data: Uint8Array | Int32Array | Float32Array
 }
 
-const TYPES: Record<number, { name: string; bytes: number }> = {
-  8: { name: 'uint8', bytes: 1 },
-  12: { name: 'int32', bytes: 4 },
-  13: { name: 'float32', bytes: 4 },
-}
+const TYPES: Record<number, ArrayType> = { 8: 'uint8', 12: 'int32', 13: 'float32' }
 const FIXED_BYTES = 4
 const DIM_BYTES = 4
-const GZIP_MAGIC = 0x1f8b
+const GZIP_MAGIC = [0x1f, 0x8b]
 const unzip = promisify(gunzip)
 
 /** @throws data-missing where the file cannot be read, data-invalid where it is not IDX, limit-exceeded */
 export async function readIdx(path: string): Promise<IdxArray> {
   const packed = await readBounded(path)
-  if (packed.length < 2 || packed.readUInt16BE(0) !== GZIP_MAGIC) return parseIdx(packed, path)
+  if (!isGzipped(packed)) return parseIdx(packed, path)
   let bytes: Buffer
   try {
     bytes = await unzip(packed, { maxOutputLength: MAX_FILE_BYTES })
@@ -38,6 +36,18 @@ export async function readIdx(path: string): Promise<IdxArray> {
 
 /** @param path for errors @throws data-invalid */
 export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
+  const { type, shape, start, order } = parseIdxHeader(bytes, bytes.length, path)
+  const values = bytes.subarray(start)
+  return { shape, data: type === 'uint8' ? values : (valuesOf(type, values, order) as IdxArray['data']) }
+}
+
+/** Bytes in which any header ends. */
+export const IDX_HEADER_BYTES = FIXED_BYTES + DIM_BYTES * (LIMITS.tensorRank + 1)
+
+export const isGzipped = (bytes: Uint8Array): boolean => GZIP_MAGIC.every((byte, i) => bytes[i] === byte)
+
+/** @param bytes the file's beginning, or all of it @param fileBytes how many it has @param path for errors @throws data-invalid */
+export function parseIdxHeader(bytes: Uint8Array, fileBytes: number, path: string): ArrayHeader {
   const invalid = (why: string) => new MurmurError('data-invalid', `${path} is not a usable IDX file: ${why}.`)
   if (bytes.length === 0) throw invalid('it is empty')
   if (bytes.length < FIXED_BYTES) throw invalid(`it has only ${bytes.length} bytes`)
@@ -53,11 +63,8 @@ export function parseIdx(bytes: Uint8Array, path: string): IdxArray {
   const shape = Array.from({ length: rank }, (_, i) => view.getUint32(FIXED_BYTES + i * DIM_BYTES))
   const count = shape.reduce((product, dim) => product * dim, 1)
   if (count === 0) throw invalid(`it holds nothing (${shape.join('x')})`)
-  if (bytes.length - start !== count * type.bytes) {
-    throw invalid(`${shape.join('x')} values of ${type.name} take ${count * type.bytes} bytes, and it has ${bytes.length - start}`)
+  if (fileBytes - start !== count * byteSize(type)) {
+    throw invalid(`${shape.join('x')} values of ${type} take ${count * byteSize(type)} bytes, and it has ${fileBytes - start}`)
   }
-  if (type.name === 'uint8') return { shape, data: bytes.subarray(start) }
-  const data = type.name === 'int32' ? new Int32Array(count) : new Float32Array(count)
-  for (let i = 0; i < count; i++) data[i] = data instanceof Int32Array ? view.getInt32(start + i * 4) : view.getFloat32(start + i * 4)
-  return { shape, data }
+  return { type, shape, start, order: 'BE', from: path }
 }

@@ -2,16 +2,20 @@
 import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { MurmurError } from '../../protocol/errors.ts'
-import { sizeOf } from '../../protocol/layout.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { manifestSchema } from '../../protocol/manifest.ts'
 import { npy, npz, safetensors } from './array-files.ts'
 import { checkSamples } from './check-samples.ts'
 import { idxDirectory } from './idx-directory.ts'
+import { imageFolder } from './image-folder.ts'
 import { mnist } from './mnist.ts'
 import { dirichletPartition, iidPartition } from './partition.ts'
-import type { DataFormat, DataSchema, DataSet, DataSource, ModelHints, RawSamples, Selection, ShardOptions } from './spec.ts'
+import { gather } from './sample-memory.ts'
+import { sampleBytes } from './sample-parts.ts'
+import type { DataFormat, DataSchema, DataSet, DataSource, ModelHints, RawSamples, Selection, ShardOptions, Tell } from './spec.ts'
 import { splitValidation } from './split.ts'
+import { spool } from './spool.ts'
+import { type DataStream, streamData, type WindowOptions } from './stream.ts'
 import { table } from './table.ts'
 import { text } from './text.ts'
 
@@ -26,6 +30,10 @@ export interface LoadOptions {
   seed: number | string
   /** Also load the test set, where the source has one. */
   withTest?: boolean
+  /** Limits the memory of samples: larger data is read in parts. Default: as large as it is. */
+  window?: WindowOptions | undefined
+  /** Hears of a reading that takes long. */
+  tell?: Tell
 }
 
 export interface LoadedData {
@@ -34,12 +42,16 @@ export interface LoadedData {
   test?: DataSet
   /** One line for people. */
   summary: string
-  /** Samples of each class in the part, training and validation together; empty where a sample has no single class. */
+  /** Samples of each class in the part, training and validation together; empty where a sample has no single class, or the data is read in parts. */
   classes: number[]
+  /** Where the data is larger than the memory it may take: `train` holds a window of it, and this fills it with the next. */
+  stream?: DataStream
+  /** Closes the files that a stream reads. */
+  close?(): Promise<void>
 }
 
 /** The first that takes a spec opens it; a directory is IDX's where it is no other's. */
-const FORMATS: readonly DataFormat[] = [mnist, table, npz, npy, safetensors, text, idxDirectory]
+const FORMATS: readonly DataFormat[] = [mnist, table, npz, npy, safetensors, text, imageFolder, idxDirectory]
 /** Bytes that a schema may take of a task's manifest; the layout is the other large part. */
 const MAX_SCHEMA_BYTES = LIMITS.manifestBytes / 2
 
@@ -81,14 +93,23 @@ export async function proposeSchema(spec: string, selection: Selection, hints: M
  */
 export async function loadData(spec: string, schema: DataSchema, options: LoadOptions): Promise<LoadedData> {
   const source = await openData(spec, options.selection)
-  const raw = await source.train(schema)
+  const loaded = (await loadStreamed(source, schema, options)) ?? (await loadWhole(source, schema, options))
+  if (!options.withTest || source.test === undefined) return loaded
+  const test = await source.test(schema, options.tell)
+  checkSamples(test, schema)
+  return { ...loaded, test: gather(test, allOf(test), schema) }
+}
+
+async function loadWhole(source: DataSource, schema: DataSchema, options: LoadOptions): Promise<LoadedData> {
+  const raw = await source.train(schema, options.tell)
+  checkMemory(source, raw, schema, options)
   checkSamples(raw, schema)
   const labels = classLabels(raw, schema)
   const { shard } = options
   const part = shard === undefined ? undefined : shardIndex(shard)
   const indices = shard === undefined || part === undefined ? allOf(raw) : cut(raw, labels, shard)[part]!
   const { train, validation } = splitValidation(indices, options.validation, `${options.seed} ${part ?? 'all'}`)
-  const loaded: LoadedData = {
+  return {
     train: gather(raw, train, schema),
     validation: gather(raw, validation, schema),
     summary: summarize(source, raw, schema, {
@@ -100,10 +121,45 @@ export async function loadData(spec: string, schema: DataSchema, options: LoadOp
     }),
     classes: labels === undefined ? [] : countClasses(labels, indices, schema.target.kind === 'binary' ? 2 : schema.target.size),
   }
-  if (!options.withTest || source.test === undefined) return loaded
-  const test = await source.test(schema)
-  checkSamples(test, schema)
-  return { ...loaded, test: gather(test, allOf(test), schema) }
+}
+
+/** Undefined where the data fits in the memory it may take, or can only be read as a whole. */
+async function loadStreamed(source: DataSource, schema: DataSchema, options: LoadOptions): Promise<LoadedData | undefined> {
+  const { window, shard, tell } = options
+  const parts = window === undefined ? undefined : await source.parts?.(schema)
+  if (window === undefined || parts === undefined) return undefined
+  if (parts.samples * sampleBytes(parts, schema) <= window.bytes) {
+    await parts[Symbol.asyncDispose]()
+    return undefined
+  }
+  const rows = 'rows' in parts ? parts : await spool(parts, schema, source.name, tell)
+  try {
+    const part = shard === undefined ? undefined : shardIndex(shard)
+    const cut = { part: part ?? 0, of: shard?.of ?? 1, seed: shard?.seed ?? 0, validation: options.validation }
+    const { samples, ...data } = await streamData(rows, schema, window, { ...cut, splitSeed: `${options.seed} ${part ?? 'all'}` })
+    const sizes = { train: data.stream?.samples ?? data.train.samples, validation: data.validation.samples }
+    const summary = summarize(source, rows, schema, { ...sizes, part, shard, skewed: false })
+    if (data.stream === undefined) {
+      await rows[Symbol.asyncDispose]()
+      return { ...data, summary, classes: [] }
+    }
+    const inParts = `${summary}; read in parts of ${data.stream.windowSamples.toLocaleString('en')}`
+    return { ...data, summary: inParts, classes: [], close: async () => await rows[Symbol.asyncDispose]() }
+  } catch (error) {
+    await rows[Symbol.asyncDispose]()
+    throw error
+  }
+}
+
+/** @throws limit-exceeded for what takes more than it may and can only be read as a whole */
+function checkMemory({ name }: DataSource, raw: RawSamples, schema: DataSchema, { window }: LoadOptions): void {
+  const bytes = raw.samples * sampleBytes(raw, schema)
+  if (window === undefined || bytes <= window.bytes) return
+  const [takes, may] = [bytes, window.bytes].map((count) => Math.ceil(count / 2 ** 20))
+  throw new MurmurError(
+    'limit-exceeded',
+    `${name} takes ${takes} MiB and may take ${may}: raise --memory, or convert it to a format that is read in parts (.npy files in a directory, .safetensors, Parquet).`,
+  )
 }
 
 /** The part a peer takes: the one given, or the first four bytes of the SHA-256 of its id, modulo the number of parts. @throws bad-argument */
@@ -131,38 +187,6 @@ const cut = (raw: RawSamples, labels: Int32Array | undefined, { of, alpha, seed 
 
 const allOf = ({ samples }: RawSamples): Int32Array => Int32Array.from({ length: samples }, (_, i) => i)
 
-/** Copies the chosen samples into shared memory, as the type the task takes. */
-function gather(raw: RawSamples, indices: Int32Array, { input, target }: DataSchema): DataSet {
-  const count = indices.length
-  const [size, labels] = [sizeOf(raw.sampleShape), sizeOf(raw.labelShape)]
-  const ids = target.kind === 'class' || target.kind === 'tokens'
-  const x = sharedArray(input.dtype, count * size)
-  const y = sharedArray(ids ? 'int64' : 'float32', count * labels)
-  takeRows(raw.x, indices, x, size)
-  takeRows(raw.y, indices, y, labels)
-  return { x, y, samples: count }
-}
-
-function takeRows(from: RawSamples['x'], indices: Int32Array, to: RawSamples['x'], size: number): void {
-  // A view for each single value would cost more than the value.
-  if (size === 1) for (let i = 0; i < indices.length; i++) to[i] = from[indices[i]!]!
-  else for (let i = 0; i < indices.length; i++) to.set(from.subarray(indices[i]! * size, (indices[i]! + 1) * size), i * size)
-}
-
-/** Token ids and classes lie as int32: none is larger, and workers widen them where a graph wants int64. */
-function sharedArray<T extends DataSchema['input']['dtype']>(dtype: T, values: number): SharedArrays[T]
-function sharedArray(dtype: DataSchema['input']['dtype'], values: number): SharedArrays[typeof dtype] {
-  if (dtype === 'uint8') return new Uint8Array(new SharedArrayBuffer(values))
-  const buffer = new SharedArrayBuffer(values * Float32Array.BYTES_PER_ELEMENT)
-  return dtype === 'int64' ? new Int32Array(buffer) : new Float32Array(buffer)
-}
-
-interface SharedArrays {
-  uint8: Uint8Array<SharedArrayBuffer>
-  int64: Int32Array<SharedArrayBuffer>
-  float32: Float32Array<SharedArrayBuffer>
-}
-
 function countClasses(labels: Int32Array, indices: Int32Array, classes: number): number[] {
   const counts = new Array<number>(classes).fill(0)
   for (const index of indices) counts[labels[index]!]!++
@@ -177,7 +201,12 @@ interface Cut {
   skewed: boolean
 }
 
-function summarize(source: DataSource, raw: RawSamples, { input }: DataSchema, { train, validation, part, shard, skewed }: Cut): string {
+function summarize(
+  source: DataSource,
+  raw: Pick<RawSamples, 'samples'>,
+  { input }: DataSchema,
+  { train, validation, part, shard, skewed }: Cut,
+): string {
   const text = (count: number) => count.toLocaleString('en')
   const sizes = `${text(train)} samples to train on, ${text(validation)} to validate with`
   // People should know that their values are changed on the way into the model.

@@ -40,6 +40,8 @@ export interface NdArray {
   values: Values
   /** Where it came from, for errors. */
   from: string
+  /** Where these are some rows of it: how many lie before them. */
+  first?: number
 }
 
 export const byteSize = (type: ArrayType): number => TYPES[type].BYTES_PER_ELEMENT
@@ -71,14 +73,14 @@ export function inputValues(array: NdArray, dtype: DataSchema['input']['dtype'])
 }
 
 /** @throws data-invalid for a number with a fraction, or one that int32 does not hold */
-export function wholeNumbers({ values, shape, from }: NdArray): Int32Array {
+export function wholeNumbers({ values, shape, from, first = 0 }: NdArray): Int32Array {
   if (values instanceof Int32Array) return values
   const whole = new Int32Array(values.length)
   for (let i = 0; i < whole.length; i++) {
     const value = Number(values[i])
     whole[i] = value
     if (whole[i] !== value) {
-      const sample = Math.floor(i / sizeOf(shape.slice(1)))
+      const sample = first + Math.floor(i / sizeOf(shape.slice(1)))
       throw new MurmurError('data-invalid', `${from} holds ${value} in sample ${sample}, but whole numbers of 32 bits are needed.`)
     }
   }

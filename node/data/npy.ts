@@ -4,6 +4,7 @@ import { MurmurError } from '../../protocol/errors.ts'
 import { sizeOf } from '../../protocol/layout.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { type ArrayType, byteSize, type NdArray, valuesOf } from './nd-array.ts'
+import type { ArrayHeader } from './stored-array.ts'
 
 const MAGIC = '\x93NUMPY'
 const VERSION_AT = MAGIC.length
@@ -15,8 +16,18 @@ const TYPES: Record<string, ArrayType> = {
   ...{ u8: 'uint64', i8: 'int64', f2: 'float16', f4: 'float32', f8: 'float64' },
 }
 
+/** Bytes in which any header ends. */
+export const NPY_HEADER_BYTES = LENGTH_AT + 4 + MAX_HEADER_BYTES
+
 /** @param from for errors @throws data-invalid */
 export function parseNpy(bytes: Uint8Array, from: string): NdArray {
+  const { type, shape, start, order, fortran } = parseNpyHeader(bytes, bytes.length, from)
+  const values = valuesOf(type, bytes.subarray(start), order)
+  return { type, shape, values: fortran && shape.length > 1 ? rowMajor(values, shape) : values, from }
+}
+
+/** @param bytes the file's beginning, or all of it @param fileBytes how many it has @param from for errors @throws data-invalid */
+export function parseNpyHeader(bytes: Uint8Array, fileBytes: number, from: string): ArrayHeader & { fortran: boolean } {
   const invalid = (why: string) => new MurmurError('data-invalid', `${from} is not a usable .npy array: ${why}.`)
   if (bytes.length === 0) throw invalid('it is empty')
   if (!MAGIC.split('').every((char, i) => bytes[i] === char.charCodeAt(0))) throw invalid('it does not begin as one')
@@ -45,11 +56,10 @@ export function parseNpy(bytes: Uint8Array, from: string): NdArray {
   // One dimension more than a tensor's: the samples.
   if (shape.length > LIMITS.tensorRank + 1 || shape.some((dim) => !Number.isSafeInteger(dim))) throw invalid(`its shape is (${shapeText})`)
   const count = sizeOf(shape)
-  if (bytes.length - end !== count * byteSize(type)) {
-    throw invalid(`${shape.join('x')} values of ${type} take ${count * byteSize(type)} bytes, and it has ${bytes.length - end}`)
+  if (fileBytes - end !== count * byteSize(type)) {
+    throw invalid(`${shape.join('x')} values of ${type} take ${count * byteSize(type)} bytes, and it has ${fileBytes - end}`)
   }
-  const values = valuesOf(type, bytes.subarray(end), order === '>' ? 'BE' : 'LE')
-  return { type, shape, values: fortran === 'True' && shape.length > 1 ? rowMajor(values, shape) : values, from }
+  return { type, shape, start: end, order: order === '>' ? 'BE' : 'LE', from, fortran: fortran === 'True' }
 }
 
 /** From first dimension fastest to last dimension fastest. */

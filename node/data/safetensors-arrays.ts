@@ -3,32 +3,43 @@
 import { MurmurError } from '../../protocol/errors.ts'
 import { sizeOf } from '../../protocol/layout.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { type ArrayType, byteSize, type NdArray, valuesOf } from './nd-array.ts'
+import { type ArrayType, byteSize } from './nd-array.ts'
+import type { ArrayHeader } from './stored-array.ts'
 
-const LENGTH_BYTES = 8
+export const SAFETENSORS_LENGTH_BYTES = 8
 const METADATA = '__metadata__'
 const TYPES: Record<string, ArrayType> = {
   ...{ BOOL: 'bool', U8: 'uint8', I8: 'int8', U16: 'uint16', I16: 'int16', U32: 'uint32', I32: 'int32' },
   ...{ U64: 'uint64', I64: 'int64', F16: 'float16', F32: 'float32', F64: 'float64' },
 }
 
-export interface SafetensorsArrays {
+/** Bytes of a header, as the format's own library bounds it. */
+const MAX_HEADER_BYTES = 100_000_000
+
+export interface SafetensorsHeader {
   names: string[]
   /** @throws data-invalid for an array whose description is wrong, or of another type */
-  read(name: string): NdArray
+  describe(name: string): ArrayHeader
 }
 
-/** @param path for errors @throws data-invalid */
-export function parseSafetensorsArrays(bytes: Uint8Array, path: string): SafetensorsArrays {
+/** Bytes of the header with its length, of a file that begins so. */
+export function safetensorsHeaderBytes(bytes: Uint8Array): number {
+  if (bytes.length < SAFETENSORS_LENGTH_BYTES) return bytes.length
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)
+  return SAFETENSORS_LENGTH_BYTES + Math.min(Number(length), MAX_HEADER_BYTES)
+}
+
+/** @param bytes the file's beginning with its whole header, or all of it @param fileBytes how many it has @param path for errors @throws data-invalid */
+export function parseSafetensorsHeader(bytes: Uint8Array, fileBytes: number, path: string): SafetensorsHeader {
   const invalid = (why: string) => new MurmurError('data-invalid', `${path} is not a usable safetensors file: ${why}.`)
   if (bytes.length === 0) throw invalid('it is empty')
-  if (bytes.length < LENGTH_BYTES) throw invalid(`it has only ${bytes.length} bytes`)
+  if (bytes.length < SAFETENSORS_LENGTH_BYTES) throw invalid(`it has only ${bytes.length} bytes`)
   const headerBytes = new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true)
-  const start = LENGTH_BYTES + Number(headerBytes)
+  const start = SAFETENSORS_LENGTH_BYTES + Number(headerBytes)
   if (start > bytes.length) throw invalid(`its header of ${headerBytes} bytes does not fit`)
   let header: unknown
   try {
-    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(LENGTH_BYTES, start)))
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(SAFETENSORS_LENGTH_BYTES, start)))
   } catch {
     throw invalid('its header is not JSON')
   }
@@ -36,7 +47,7 @@ export function parseSafetensorsArrays(bytes: Uint8Array, path: string): Safeten
   const entries = new Map<string, unknown>(Object.entries(header).filter(([name]) => name !== METADATA))
   return {
     names: [...entries.keys()],
-    read(name) {
+    describe(name) {
       const { dtype, shape, data_offsets: offsets } = (entries.get(name) ?? {}) as Record<string, unknown>
       const type = typeof dtype === 'string' && Object.hasOwn(TYPES, dtype) ? TYPES[dtype] : undefined
       if (type === undefined)
@@ -46,10 +57,10 @@ export function parseSafetensorsArrays(bytes: Uint8Array, path: string): Safeten
       if (!isCounts(offsets) || offsets.length !== 2) throw invalid(`"${name}" has bad offsets`)
       const [begin = 0, end = 0] = offsets
       const size = sizeOf(shape) * byteSize(type)
-      if (end - begin !== size || start + end > bytes.length) {
+      if (end - begin !== size || start + end > fileBytes) {
         throw invalid(`"${name}" lies at bytes ${begin} to ${end}, and ${shape.join('x')} values of ${type} take ${size}`)
       }
-      return { type, shape, values: valuesOf(type, bytes.subarray(start + begin, start + end), 'LE'), from: `"${name}" of ${path}` }
+      return { type, shape, start: start + begin, order: 'LE', from: `"${name}" of ${path}` }
     },
   }
 }

@@ -17,7 +17,32 @@ export interface RawSamples {
   /** Where they came from, for errors. */
   inputsFrom: string
   labelsFrom: string
+  /** Where they are a part of the source: how many samples lie before them, for errors. */
+  first?: number
 }
+
+interface PartsBase extends AsyncDisposable {
+  samples: number
+  sampleShape: number[]
+  labelShape: number[]
+}
+
+/** Samples of which any can be read. */
+export interface SampleRows extends PartsBase {
+  /** Those from `begin` up to `end`. @throws data-invalid, data-missing */
+  rows(begin: number, end: number): Promise<RawSamples>
+}
+
+/** A source's samples where they need not be in memory all at once: any of them, or all in their order. */
+export type SampleParts =
+  | SampleRows
+  | (PartsBase & {
+      /** At most `limit` at a time, each part in memory that the next may use again. @throws data-invalid, data-missing */
+      all(limit: number): AsyncIterable<RawSamples>
+    })
+
+/** Hears now and then how far a long reading is. */
+export type Tell = (progress: string) => void
 
 /** Which part of a source is what; a source takes what it has a use for. */
 export interface Selection {
@@ -48,9 +73,11 @@ export interface DataSource {
   /** Proposes what a task should agree on, for the founder or for training alone. @throws data-missing, data-invalid */
   propose(hints: ModelHints): Promise<DataSchema>
   /** @throws data-missing, data-invalid where it does not fit the schema */
-  train(schema: DataSchema): Promise<RawSamples>
+  train(schema: DataSchema, tell?: Tell): Promise<RawSamples>
+  /** The same without reading them yet; absent or undefined where they are read as a whole or not at all. @throws data-missing, data-invalid */
+  parts?: (schema: DataSchema) => Promise<SampleParts | undefined>
   /** Absent where the source has no test set. @throws data-missing, data-invalid */
-  test?: (schema: DataSchema) => Promise<RawSamples>
+  test?: (schema: DataSchema, tell?: Tell) => Promise<RawSamples>
 }
 
 /** A format of data. A new one is a module with this shape and a line in load.ts. */

@@ -4,7 +4,8 @@ import type { DuckDBDataChunk } from '@duckdb/node-api'
 import { MurmurError } from '../../protocol/errors.ts'
 import { isTablePath, openTable, type Table, type TableColumn } from './duckdb.ts'
 import { isFile, listed } from './file.ts'
-import type { Column, DataFormat, DataSchema, RawSamples } from './spec.ts'
+import { sampleBytes } from './sample-parts.ts'
+import type { Column, DataFormat, DataSchema, RawSamples, SampleParts } from './spec.ts'
 import { badValue, findColumns, numberOf, textOf } from './table-columns.ts'
 import { proposeTable } from './table-schema.ts'
 
@@ -24,25 +25,47 @@ export const table: DataFormat = {
       },
       async train(schema) {
         await using opened = await openTable(path)
-        return await readTable(opened, schema)
+        return await readWhole(opened, schema)
+      },
+      async parts(schema) {
+        const opened = await openTable(path)
+        try {
+          return await readTable(opened, schema)
+        } catch (error) {
+          await opened[Symbol.asyncDispose]()
+          throw error
+        }
       },
     }
   },
+}
+
+/** @throws data-invalid, limit-exceeded */
+async function readWhole(table: Table, schema: DataSchema): Promise<RawSamples> {
+  const { samples, sampleShape, labelShape, all } = await readTable(table, schema)
+  const bytes = samples * sampleBytes({ sampleShape, labelShape }, schema)
+  if (bytes > MAX_BYTES) {
+    throw new MurmurError(
+      'limit-exceeded',
+      `${table.path} takes ${bytes} bytes as numbers; at most ${MAX_BYTES} are read: leave out rows or columns.`,
+    )
+  }
+  for await (const whole of all(samples)) return whole
+  throw changed(table.path)
 }
 
 /** A column's values at work: what DuckDB selects, and where each value goes. */
 interface Reader {
   column: TableColumn
   sql: string
-  /** False where the value does not fit. `row` counts from 0. */
+  /** False where the value does not fit. `row` counts from 0, in the room that there is. */
   put(value: unknown, row: number): boolean
   /** What does, for the error. */
   needed: string
 }
 
-/** @throws data-invalid, limit-exceeded */
-export async function readTable(table: Table, schema: DataSchema): Promise<RawSamples> {
-  const { columns, input, target } = schema
+/** The samples of an open table, which is closed with them. @throws data-invalid */
+export async function readTable(table: Table, { columns, input, target }: DataSchema): Promise<Extract<SampleParts, { all: unknown }>> {
   if (columns === undefined) {
     throw new MurmurError(
       'data-invalid',
@@ -57,44 +80,80 @@ export async function readTable(table: Table, schema: DataSchema): Promise<RawSa
   const width = columns.reduce((sum, column) => sum + widthOf(column), 0)
   const rows = Number((await table.rows('SELECT count(*) FROM source'))[0]?.[0])
   if (rows === 0) throw new MurmurError('data-invalid', `${table.path} has columns but no rows.`)
-  const bytes = rows * (width + labels) * Float32Array.BYTES_PER_ELEMENT
-  if (bytes > MAX_BYTES) {
-    throw new MurmurError(
-      'limit-exceeded',
-      `${table.path} takes ${bytes} bytes as numbers; at most ${MAX_BYTES} are read: leave out rows or columns.`,
-    )
-  }
-  const x = input.dtype === 'int64' ? new Int32Array(rows * width) : new Float32Array(rows * width)
-  const y = target.kind === 'class' ? new Int32Array(rows) : new Float32Array(rows * labels)
+  const shapes = { sampleShape: [width], labelShape: labels === 0 ? [width] : labels === 1 ? [] : [labels] }
+  return { samples: rows, ...shapes, all, [Symbol.asyncDispose]: () => table[Symbol.asyncDispose]() }
 
+  async function* all(limit: number): AsyncGenerator<RawSamples> {
+    const most = Math.min(limit, rows)
+    const x = input.dtype === 'int64' ? new Int32Array(most * width) : new Float32Array(most * width)
+    const y = target.kind === 'class' ? new Int32Array(most) : new Float32Array(most * labels)
+    const readers = readersOf(found, columns!, target, { x, y, width, labels })
+    const part = (samples: number): RawSamples => ({
+      x: x.subarray(0, samples * width),
+      y: labels === 0 ? Float32Array.from(x.subarray(0, samples * width)) : y.subarray(0, samples * labels),
+      ...{ samples, ...shapes, inputsFrom: table.path, labelsFrom: table.path },
+    })
+    let read = 0
+    let filled = 0
+    for await (const chunk of table.chunks(`SELECT ${readers.map(({ sql }) => sql).join(', ')} FROM source`)) {
+      if (read + chunk.rowCount > rows) throw changed(table.path)
+      for (let at = 0; at < chunk.rowCount; ) {
+        if (filled === most) {
+          yield part(filled)
+          filled = 0
+          // Of a category only its one is written.
+          x.fill(0)
+        }
+        const count = Math.min(chunk.rowCount - at, most - filled)
+        await readChunk(table, readers, chunk, { at, count, row: read, to: filled })
+        at += count
+        read += count
+        filled += count
+      }
+    }
+    if (read !== rows) throw changed(table.path)
+    yield part(filled)
+  }
+}
+
+const changed = (path: string): MurmurError => new MurmurError('data-invalid', `${path} changed while it was read; start again.`)
+
+interface Room {
+  x: RawSamples['x']
+  y: RawSamples['y']
+  width: number
+  labels: number
+}
+
+function readersOf(
+  found: readonly TableColumn[],
+  columns: readonly Column[],
+  target: DataSchema['target'],
+  { x, y, width, labels }: Room,
+): Reader[] {
   let [offset, label] = [0, 0]
-  const readers = columns.map((column, i): Reader => {
+  return columns.map((column, i): Reader => {
     const source = found[i]!
     if (column.kind === 'label') return labelReader(source, target, y, labels, label++)
     const at = offset
     offset += widthOf(column)
     return column.kind === 'category' ? categoryReader(source, column, x, width, at) : numberReader(source, column, x, width, at)
   })
-  let read = 0
-  for await (const chunk of table.chunks(`SELECT ${readers.map(({ sql }) => sql).join(', ')} FROM source`)) {
-    const { rowCount } = chunk
-    read += rowCount
-    if (read > rows) break
-    await readChunk(table, readers, chunk, rowCount, read - rowCount)
-  }
-  if (read !== rows) throw new MurmurError('data-invalid', `${table.path} changed while it was read; start again.`)
-  return {
-    ...{ x, y: labels === 0 ? Float32Array.from(x) : y, samples: rows, sampleShape: [width] },
-    labelShape: labels === 0 ? [width] : labels === 1 ? [] : [labels],
-    ...{ inputsFrom: table.path, labelsFrom: table.path },
-  }
 }
 
-async function readChunk(table: Table, readers: readonly Reader[], chunk: DuckDBDataChunk, count: number, first: number): Promise<void> {
+/** Rows of a chunk: `count` from its row `at` on, which are the file's from `row` on, into the room's from `to` on. */
+interface Rows {
+  at: number
+  count: number
+  row: number
+  to: number
+}
+
+async function readChunk(table: Table, readers: readonly Reader[], chunk: DuckDBDataChunk, { at, count, row, to }: Rows): Promise<void> {
   for (const [i, { column, put, needed }] of readers.entries()) {
     const vector = chunk.getColumnVector(i)
-    for (let row = 0; row < count; row++) {
-      if (!put(vector.getItem(row), first + row)) throw await badValue(table, column, first + row, needed)
+    for (let next = 0; next < count; next++) {
+      if (!put(vector.getItem(at + next), to + next)) throw await badValue(table, column, row + next, needed)
     }
   }
 }

@@ -13,7 +13,13 @@ export interface BatchOptions {
    * may end one epoch and begin the next, so that all have the same size.
    */
   epochs: boolean
+  /** With `epochs`: leave the smaller batch out, for a model that takes one size only. */
+  dropRest?: boolean
 }
+
+/** Steps of an epoch with `epochs`; none where a model that takes one size only has fewer samples than that. */
+export const stepsPerEpoch = (samples: number, batchSize: number, dropRest: boolean): number =>
+  dropRest ? Math.floor(samples / batchSize) : Math.ceil(samples / batchSize)
 
 export interface Block {
   steps: number
@@ -24,14 +30,13 @@ export interface Block {
 }
 
 export interface Batches {
-  stepsPerEpoch: number
   /** The batches from step `first` on, counted from 0: as many as asked for, or fewer where their size changes. */
   block(first: number, steps: number): Block
 }
 
-export function createBatches({ samples, batchSize, seed, shuffle = true, epochs }: BatchOptions): Batches {
-  const stepsPerEpoch = epochs ? Math.ceil(samples / batchSize) : samples / batchSize
-  const rest = epochs ? samples % batchSize : 0
+export function createBatches({ samples, batchSize, seed, shuffle = true, epochs, dropRest = false }: BatchOptions): Batches {
+  const perEpoch = stepsPerEpoch(samples, batchSize, dropRest)
+  const rest = dropRest ? 0 : samples % batchSize
   let known = -1
   let order = new Int32Array()
 
@@ -57,13 +62,12 @@ export function createBatches({ samples, batchSize, seed, shuffle = true, epochs
   }
 
   return {
-    stepsPerEpoch,
-    block(first, steps) {
-      if (!epochs) return { steps, batchSize, index: fill(new Int32Array(steps * batchSize), first * batchSize) }
-      const [epoch, step] = [Math.floor(first / stepsPerEpoch), first % stepsPerEpoch]
+    block(first, asked) {
+      if (!epochs) return { steps: asked, batchSize, index: fill(new Int32Array(asked * batchSize), first * batchSize) }
+      const [epoch, step] = [Math.floor(first / perEpoch), first % perEpoch]
       const at = epoch * samples + step * batchSize
-      if (rest > 0 && step === stepsPerEpoch - 1) return { steps: 1, batchSize: rest, index: fill(new Int32Array(rest), at) }
-      const count = Math.min(steps, stepsPerEpoch - step - (rest > 0 ? 1 : 0))
+      if (rest > 0 && step === perEpoch - 1) return { steps: 1, batchSize: rest, index: fill(new Int32Array(rest), at) }
+      const count = Math.min(asked, perEpoch - step - (rest > 0 ? 1 : 0))
       return { steps: count, batchSize, index: fill(new Int32Array(count * batchSize), at) }
     },
   }

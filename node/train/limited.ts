@@ -8,6 +8,8 @@ import type { Job, JobResult, Outcome } from './trial.ts'
 
 /** Milliseconds that compiling and a first step may take: a model slower than that is of no use in a round. */
 const TRIAL_MILLIS = 120_000
+/** And hundreds of steps to compare gradients, for one who asked for it. */
+const CHECK_MILLIS = 30 * 60_000
 /** Bytes that they may take beyond a multiple of the parameters. */
 const TRIAL_BYTES = 4 * 1024 ** 3
 /** Copies of the parameters that a step holds at once: the vector, gradients, Adam's moments, and what moves between them. */
@@ -31,7 +33,12 @@ export interface TrialOptions {
  * @throws limit-exceeded, and what the job throws
  */
 export function runLimited<J extends Job>(job: J, options: TrialOptions = {}): Promise<JobResult<J>> {
-  const { millis = TRIAL_MILLIS, bytes = TRIAL_BYTES + job.parameters * 4 * PARAMETER_COPIES, signal, onWait } = options
+  const {
+    millis = job.kind === 'check' ? CHECK_MILLIS : TRIAL_MILLIS,
+    bytes = TRIAL_BYTES + job.parameters * 4 * PARAMETER_COPIES,
+    signal,
+    onWait,
+  } = options
   const entry = new URL(`./trial${import.meta.filename.slice(-3)}`, import.meta.url)
   const kilobytes = Math.ceil(bytes / 1024)
   const child = spawn('/bin/sh', ['-c', `ulimit -d ${kilobytes} 2>/dev/null; exec "$@"`, 'sh', process.execPath, fileURLToPath(entry)], {
@@ -44,8 +51,9 @@ export function runLimited<J extends Job>(job: J, options: TrialOptions = {}): P
   const tell = setInterval(() => onWait?.(Math.round((performance.now() - began) / 1000)), WAIT_MILLIS)
   const { promise, resolve, reject } = Promise.withResolvers<JobResult<J>>()
   const late = setTimeout(() => {
+    const what = job.kind === 'check' ? 'check' : 'first step'
     reject(
-      new MurmurError('limit-exceeded', `The model's first step was not done within ${millis / 1000} s; it is too large for this machine.`),
+      new MurmurError('limit-exceeded', `The model's ${what} was not done within ${millis / 1000} s; it is too large for this machine.`),
     )
   }, millis)
   const abort = () => reject(new MurmurError('cancelled', 'Trying the model was stopped on request.'))

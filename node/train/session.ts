@@ -21,6 +21,8 @@ export async function createSession(graph: Uint8Array, { threads, provider }: Se
       executionMode: 'sequential',
       // Not 'all': its CPU-specific layouts are converted to and fro around every pool, which costs more than they save.
       graphOptimizationLevel: 'extended',
+      // Its kernel takes four times as long as the Add and LayerNormalization that it replaces.
+      extra: { optimization: { disable_specified_optimizers: 'SkipLayerNormFusion' } },
       logSeverityLevel: 3,
     })
   } catch (cause) {

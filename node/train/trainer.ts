@@ -35,6 +35,8 @@ export interface BatchOrder {
   epochs: boolean
   /** Step of the order that comes first. */
   first: number
+  /** From the beginning of the training data; default: all. */
+  samples?: number
 }
 
 interface Member {

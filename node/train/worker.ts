@@ -2,7 +2,7 @@
 import { setPriority } from 'node:os'
 import { workerData } from 'node:worker_threads'
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
-import { compileEvaluation, compileTraining, hasScores, learningRateAt, loadModel } from '../../models/index.ts'
+import { compileEvaluation, compileTraining, hasScores, learningRateAt, loadModel, onlyBatch } from '../../models/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
 import type { Evaluation, TrainResult } from '../ports.ts'
@@ -56,6 +56,8 @@ interface State {
 const { graph, loss, optimizer, batchSize, input, target, data, threads, provider } = workerData as WorkerOptions
 const model = loadModel(graph)
 const size = layoutSize(model.layout)
+/** The only size of batch that the model takes. */
+const only = onlyBatch(model, input.shape)
 const pace = createPace()
 const sessions: InferenceSession[] = []
 const trainings = new Map<number, Promise<TrainingSession>>()
@@ -100,9 +102,9 @@ function allFinite(values: Float32Array): boolean {
 let order: { key: string; batches: Batches } | undefined
 
 /** The batches of a call; a caller that goes on in the same order finds its epoch as it left it. */
-function batchesOf(seed: number, { shuffle, epochs }: BatchOrder): Batches {
-  const key = `${seed} ${shuffle} ${epochs}`
-  if (order?.key !== key) order = { key, batches: createBatches({ samples: data.train.samples, batchSize, seed, shuffle, epochs }) }
+function batchesOf(seed: number, { shuffle, epochs, samples = data.train.samples }: BatchOrder): Batches {
+  const key = `${seed} ${shuffle} ${epochs} ${samples}`
+  if (order?.key !== key) order = { key, batches: createBatches({ samples, batchSize, seed, shuffle, epochs, dropRest: only !== undefined }) }
   return order.batches
 }
 
@@ -205,7 +207,7 @@ async function evaluate({ params, split, samples, halt }: EvaluateCall): Promise
   if (set === undefined || set.samples === 0) {
     throw new MurmurError('data-missing', `There is no ${split} data to evaluate on.`)
   }
-  const batch = Math.min(EVALUATION_BATCH, set.samples)
+  const batch = only ?? Math.min(EVALUATION_BATCH, set.samples)
   const session = await evaluationSession(batch)
   const constant = { ...dataFeeds(set, input.shape, target), params: floats(params, size) }
   const chosen = strided(set.samples, samples)

@@ -1,12 +1,12 @@
 // What a compiled training graph promises beyond its gradients.
 import t from 'tap'
 import type { Attribute } from '../../models/graph.ts'
-import { compileEvaluation, learningRateAt, loadModel, splitWeights } from '../../models/index.ts'
-import { decodeGraph, parseModel } from '../../models/serialize.ts'
+import { compileEvaluation, learningRateAt, loadModel, onlyBatch, splitWeights } from '../../models/index.ts'
+import { decodeGraph, parseModel, writeModel } from '../../models/serialize.ts'
 import { zooModel } from '../../models/zoo/index.ts'
 import { sizeOf } from '../../protocol/layout.ts'
 import { createPrng } from '../../protocol/prng.ts'
-import { buildModel, evaluate, infer, LOSS, normals, rawInput, sameBits, sgd, train } from './helpers.ts'
+import { buildModel, evaluate, infer, LOSS, normals, type Parts, rawInput, sameBits, sgd, train } from './helpers.ts'
 import { referenceLoss } from './reference.ts'
 
 const prng = createPrng('compile tests')
@@ -142,6 +142,28 @@ t.test("PyTorch's x.view(x.size(0), -1) is understood", async (t) => {
   )
   const batch = { ...BATCH, shape: [2, 3] }
   t.strictSame(await train(model, batch, INDEX), await train(same, batch, INDEX))
+})
+
+t.test('a model whose batch the exporter built in trains with that batch, and says so for another', async (t) => {
+  const build =
+    (rows: number) =>
+    ({ b, weight }: Parts, x: string) =>
+      b.op('Gemm', [b.op('Reshape', [x, b.ints([rows, 6])]), weight('w', [6, 3]), weight('c', [3])])
+  const declared = (bytes: Uint8Array) => {
+    const proto = parseModel(bytes)
+    const { value } = proto.graph!.input[0]!.type!
+    if (value.case === 'tensorType') value.value.shape!.dim[0]!.value = { case: 'dimValue', value: 4n }
+    return writeModel(proto)
+  }
+  const [fixed, free] = [declared(buildModel([2, 3], build(4))), declared(buildModel([2, 3], build(-1)))]
+  const only = (bytes: Uint8Array) => onlyBatch(loadModel(splitWeights(bytes).graph))
+  t.equal(only(fixed), 4)
+  t.equal(only(free), undefined)
+  const batch = { ...BATCH, shape: [2, 3] }
+  t.strictSame(await train(fixed, batch, INDEX), await train(free, batch, INDEX))
+  const pairs = INDEX.map((rows) => rows.slice(0, 2))
+  t.equal((await train(free, batch, pairs)).losses.length, pairs.length)
+  await t.rejects(train(fixed, batch, pairs), { code: 'model-invalid', message: /for batches of 4, not of 2; use --batch-size 4/ })
 })
 
 t.test('a model that does not end in scores for classes is refused', async (t) => {

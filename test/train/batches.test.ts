@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { type Batches, createBatches, strided } from '../../node/train/batches.ts'
+import { type Batches, createBatches, stepsPerEpoch, strided } from '../../node/train/batches.ts'
 import { createPace } from '../../node/train/pace.ts'
 
 /** The rows of the first `steps` steps, asked for in blocks of at most `most`. */
@@ -34,14 +34,27 @@ t.test('whole epochs end with the samples that are left, others never change the
     fc.property(fc.record(sizes), (options) => {
       const { samples, batchSize } = options
       const epochs = createBatches({ ...options, epochs: true })
-      const lengths = rowsOf(epochs, epochs.stepsPerEpoch * 2, 9).map(({ length }) => length)
+      const perEpoch = stepsPerEpoch(samples, batchSize, false)
+      const lengths = rowsOf(epochs, perEpoch * 2, 9).map(({ length }) => length)
       const last = samples % batchSize || batchSize
       const even = rowsOf(createBatches({ ...options, epochs: false }), 20, 9)
       return (
-        epochs.stepsPerEpoch === Math.ceil(samples / batchSize) &&
-        lengths.every((length, i) => length === ((i + 1) % epochs.stepsPerEpoch === 0 ? last : batchSize)) &&
+        perEpoch === Math.ceil(samples / batchSize) &&
+        lengths.every((length, i) => length === ((i + 1) % perEpoch === 0 ? last : batchSize)) &&
         even.every(({ length }) => length === batchSize)
       )
+    }),
+  )
+})
+
+t.test('for a model that takes one size of batch only, the samples that are left wait for another epoch', async () => {
+  fc.assert(
+    fc.property(fc.record(sizes), (options) => {
+      const perEpoch = stepsPerEpoch(options.samples, options.batchSize, true)
+      if (perEpoch === 0) return options.samples < options.batchSize
+      const rows = rowsOf(createBatches({ ...options, epochs: true, dropRest: true }), 3 * perEpoch, 4)
+      const epoch = rows.slice(perEpoch, 2 * perEpoch).flat()
+      return rows.every(({ length }) => length === options.batchSize) && new Set(epoch).size === perEpoch * options.batchSize
     }),
   )
 })

@@ -15,7 +15,7 @@ const PROJECT = fileURLToPath(new URL('../../..', import.meta.url))
 const KEEP_MEMORY = { MALLOC_TRIM_THRESHOLD_: '4000000000', MALLOC_MMAP_THRESHOLD_: '4000000000', MALLOC_TOP_PAD_: '100000000' }
 
 /** How to get what was not found. */
-export const HOW_TO_GET: Readonly<Record<Baseline, string>> = {
+export const HOW_TO_GET: Readonly<Record<Exclude<Baseline, 'torch-default'>, string>> = {
   torch: 'PyTorch: apt install python3-torch libopenblas0-openmp, or set PYTHON to a Python that imports torch',
   'tfjs-wasm':
     'TensorFlow.js: npm install --ignore-scripts @tensorflow/tfjs-{core,layers,backend-wasm} in a folder, and set BENCH_MODULES to it',
@@ -23,13 +23,12 @@ export const HOW_TO_GET: Readonly<Record<Baseline, string>> = {
     'TensorFlow.js: npm install --ignore-scripts @tensorflow/tfjs-{core,layers,backend-cpu} in a folder, and set BENCH_MODULES to it',
 }
 
-/** Starts a baseline's process; undefined where the machine does not have it. */
+/** Starts a baseline's process; undefined where the machine does not have it. torch-default: as people run it. */
 export function startBaseline(name: Baseline): Contestant | undefined {
-  if (name === 'torch') {
+  if (name === 'torch' || name === 'torch-default') {
     const python = [process.env.PYTHON, 'python3', '/usr/bin/python3'].find(importsTorch)
-    return python === undefined
-      ? undefined
-      : startContestant(python, [fileURLToPath(new URL('./torch-baseline.py', import.meta.url))], KEEP_MEMORY)
+    const script = fileURLToPath(new URL('./torch-baseline.py', import.meta.url))
+    return python === undefined ? undefined : startContestant(python, [script], name === 'torch' ? KEEP_MEMORY : {})
   }
   const backend = name.slice('tfjs-'.length)
   const folder = [process.env.BENCH_MODULES, PROJECT].find((folder) => hasTensorFlow(folder, backend))

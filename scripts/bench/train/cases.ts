@@ -6,7 +6,7 @@ import { GLOROT, layers } from '../../../models/zoo/layers.ts'
 import { createPrng, type Prng } from '../../../protocol/prng.ts'
 
 /** The others that train the same models, by the names that goals use. */
-export const BASELINES = ['torch', 'tfjs-wasm', 'tfjs-cpu'] as const
+export const BASELINES = ['torch', 'torch-default', 'tfjs-wasm', 'tfjs-cpu'] as const
 export type Baseline = (typeof BASELINES)[number]
 
 export interface Case {
@@ -22,8 +22,8 @@ export const CASES: readonly Case[] = [
   { model: 'mlp', batch: 128, goals: { torch: 1.1, 'tfjs-wasm': 15 } },
   { model: 'cnn', batch: 32, goals: { torch: 0.95, 'tfjs-cpu': 1000 } },
   { model: 'cnn', batch: 128, goals: { torch: 0.95 } },
-  { model: 'cnn-padded', batch: 32, goals: { torch: 0.95 } },
-  { model: 'cnn-padded', batch: 128, goals: { torch: 0.95 } },
+  { model: 'cnn-padded', batch: 32, goals: { torch: 0.95, 'torch-default': 0.95 } },
+  { model: 'cnn-padded', batch: 128, goals: { torch: 0.95, 'torch-default': 0.95 } },
   { model: 'cifar-cnn', batch: 32, goals: { torch: 0.95 } },
   { model: 'gpt', batch: 8, goals: { torch: 1.1 } },
   { model: 'gpt', batch: 32, goals: { torch: 1.1 } },
