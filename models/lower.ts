@@ -46,7 +46,9 @@ const DEPTH = 8
 /** Bytes of what is computed while lowering, such as masks: each is small, and a file could hold very many. */
 const FOLDED_BYTES = 256 * 1024 * 1024
 /** Elements that are read to compute it: a second or two. */
-const FOLDED_ELEMENTS = 2 ** 25
+const FOLDED_ELEMENTS = 2 ** 24
+/** What an element of a table costs, such as where a resized image takes its numbers, counted in elements that are read. */
+const TABLE_COST = 2
 /** Dimensions of a value in between: of a block of pixels or a window they may be more than a tensor's of a file. */
 const RANK = 2 * LIMITS.tensorRank
 /** Bytes of all values of one batch together, forward: what a training step may ask of a peer's memory. */
@@ -134,7 +136,10 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
         salt: () => count,
         define(tensor, output) {
           const name = output ?? unused()
-          if (output === undefined) spendBytes(tensor)
+          if (output === undefined) {
+            spendBytes(tensor)
+            spendElements(TABLE_COST * sizeOf(tensor.dims))
+          }
           define(tensor, name)
           return name
         },

@@ -74,9 +74,10 @@ const selection = {
 }
 const data = key(
   z.string().optional(),
-  'training data: "mnist", or a file or directory: CSV, JSON lines, Parquet, NumPy, IDX, safetensors, text',
+  'training data: "mnist", or a file or directory: CSV, JSON lines, Parquet, NumPy, IDX, safetensors, text, images',
   'DATA',
 )
+const memory = key(whole.default(1024), 'MiB of memory for samples; larger data is read in parts', 'MIB')
 const threads = key(whole.max(64).default(1), 'threads for training', 'N')
 const provider = key(z.string().default('cpu'), 'execution provider of onnxruntime, such as cpu, cuda, coreml', 'NAME')
 
@@ -84,6 +85,7 @@ const provider = key(z.string().default('cpu'), 'execution provider of onnxrunti
 export const localOptions = z.strictObject({
   data,
   ...selection,
+  memory,
   shard: key(
     z
       .string()
@@ -111,6 +113,7 @@ export const localOptions = z.strictObject({
 export const trainOptions = z.strictObject({
   data,
   ...selection,
+  memory,
   ...learning({ momentum: 0, batchSize: 32 }),
   epochs: key(whole.max(1_000_000).default(1), 'how often every sample is trained on', 'N'),
   seed: key(z.coerce.number().int().min(0).default(1), 'seed of shuffling, of the split, and of dropout', 'N'),

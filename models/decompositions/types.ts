@@ -26,7 +26,7 @@ export interface DecompositionContext extends ShapeContext {
 }
 
 /** Positions along an axis that are written out one by one, such as where a resized image takes its numbers: bounds the time to compile. */
-export const MAX_POSITIONS = 2 ** 20
+export const MAX_POSITIONS = 2 ** 18
 
 /** Emits what takes the node's place; or emits nothing and returns false, where the node is primitive as it stands. */
 export type Decomposition = (node: Node, context: DecompositionContext) => unknown

@@ -1,6 +1,7 @@
 // `murmur model inspect` and `murmur model check`: what a model is, and whether it can be trained, before it is.
 import Table from 'cli-table3'
-import { describeModel, loadModel, splitWeights, suitableTask, trainingNotes } from '../../models/index.ts'
+import { describeModel, loadModel, modelSignature, splitWeights, suitableTask, trainingNotes } from '../../models/index.ts'
+import { MurmurError } from '../../protocol/errors.ts'
 import { layoutSize, sizeOf } from '../../protocol/layout.ts'
 import { lossOf, optimizerOf, readModelFile, splitOf } from '../learning.ts'
 import { type ModelOptions, modelOptions, parseOptions } from '../options.ts'
@@ -62,6 +63,9 @@ function notesOf(make: () => string[]): string[] {
 
 export async function checkCommand(name: string, { json, ...given }: Given): Promise<void> {
   const { options, graph, layout, params } = await open(name, given)
+  if (options.sample === undefined && modelSignature(graph).inputShape.includes(null)) {
+    throw new MurmurError('bad-argument', `${name} leaves the shape of a sample open; add --sample with one, such as 64 or 3x32x32.`)
+  }
   const task = suitableTask(loadModel(graph), lossOf(options), options.sample)
   const { batchSize, threads, provider } = options
   if (!json) console.log('Compiling, and comparing gradients with finite differences, in a process of its own ...')

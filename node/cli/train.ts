@@ -6,11 +6,13 @@ import { exportModel, loadModel, onlyBatch, trainingNotes } from '../../models/i
 import { MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
 import { loadData } from '../data/load.ts'
+import type { DataSet } from '../data/spec.ts'
 import { agree, lossOf, optimizerOf, readModelFile } from '../learning.ts'
 import { dataOf, parseOptions, type TrainOptions, trainOptions } from '../options.ts'
 import { writeDurable } from '../store/files.ts'
 import { type AloneOptions, type AloneResult, trainAlone } from '../train/alone.ts'
 import { stepsPerEpoch } from '../train/batches.ts'
+import { checkDataSet } from '../train/data-set.ts'
 import { createTrainer } from '../train/trainer.ts'
 import { duration, lossText, mean, metrics, seconds } from './format.ts'
 import { createHeartbeat, type Heartbeat } from './heartbeat.ts'
@@ -18,6 +20,7 @@ import { interruptible } from './interruptible.ts'
 
 const INTERRUPTED = 130
 const FAILED = 1
+const MIB = 1024 * 1024
 
 const count = (value: number): string => value.toLocaleString('en')
 /** A line that moves, on a terminal. */
@@ -40,31 +43,32 @@ export async function trainCommand(model: string, { json = false, ...given }: Re
   heartbeat.doing('reading the data')
   if (!json) say('Reading the data ...')
   const { graph, layout, params, schema } = await agree(bytes, from, options)
-  const data = await loadData(from.data, schema, { selection: from, validation: options.validation, seed: options.seed })
-  const { input, target } = schema
   const { batchSize, epochs, seed, shuffle, threads, provider } = options
-  const only = onlyBatch(loadModel(graph), input.shape)
-  const perEpoch = stepsPerEpoch(data.train.samples, batchSize, only !== undefined)
-  if (perEpoch === 0 && only === batchSize) {
-    throw new MurmurError(
-      'data-invalid',
-      `The model takes batches of ${only} samples, and there are ${data.train.samples} to train on; give more.`,
-    )
-  }
   const loss = lossOf(options)
+  const check = (set: DataSet) => checkDataSet('train', set, { ...schema, loss })
+  const window = { bytes: options.memory * MIB, batchSize, shuffle, check }
+  const data = await loadData(from.data, schema, { selection: from, validation: options.validation, seed, window, tell })
+  const { input, target } = schema
+  const { stream } = data
+  const samples = stream?.samples ?? data.train.samples
+  const only = onlyBatch(loadModel(graph), input.shape)
+  const perEpoch = stepsPerEpoch(samples, batchSize, only !== undefined)
+  if (perEpoch === 0 && only === batchSize) {
+    throw new MurmurError('data-invalid', `The model takes batches of ${only} samples, and there are ${samples} to train on; give more.`)
+  }
   const optimizer = optimizerOf(options, epochs * perEpoch)
   const notes = trainingNotes(graph, { loss, input, target })
   if (!json) {
     say(`Model: ${model}, ${count(layoutSize(layout))} parameters in ${layout.length} tensors.`)
     say(`Data: ${data.summary}.`)
-    const batch = Math.min(batchSize, data.train.samples)
+    const batch = Math.min(batchSize, samples)
     say(`Training: ${loss.kind}, ${optimizer.kind} at ${optimizer.learningRate}, ${epochs} x ${count(perEpoch)} steps of ${batch} samples.`)
   }
   for (const note of notes) tell(note)
   if (out === undefined) warn('The trained model will not be kept: add --out FILE.onnx to write it.')
 
   const stopping = interruptible()
-  const progress = json ? jsonLines(perEpoch) : createProgress(options, perEpoch, data.train.samples, heartbeat)
+  const progress = json ? jsonLines(perEpoch) : createProgress(options, perEpoch, samples, heartbeat)
   const began = performance.now()
   let result: AloneResult
   try {
@@ -74,6 +78,7 @@ export async function trainCommand(model: string, { json = false, ...given }: Re
     try {
       result = await trainAlone(trainer, params, {
         ...{ epochs, stepsPerEpoch: perEpoch, seed, shuffle },
+        windows: stream && { stepsPerWindow: stream.windowSamples / batchSize, stream },
         // Without validation data the training loss tells as much.
         everyEpoch: !json && data.validation.samples > 0,
         signal: stopping.signal,
@@ -93,6 +98,7 @@ export async function trainCommand(model: string, { json = false, ...given }: Re
   } finally {
     heartbeat.end()
     progress.end()
+    await data.close?.()
     stopping.done()
   }
   const took = (performance.now() - began) / 1000

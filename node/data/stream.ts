@@ -16,6 +16,8 @@ export interface WindowOptions {
   steps?: number
   /** Default true: blocks of samples in a new order each pass. */
   shuffle?: boolean
+  /** What the task asks of samples beyond their schema; throws where they are not that. */
+  check?: (set: DataSet) => void
 }
 
 export interface DataStream {
@@ -66,7 +68,7 @@ export async function streamData(
     return { train, validation, samples: plan.samples + plan.validationSamples }
   }
 
-  const { batchSize, steps = Number.POSITIVE_INFINITY, shuffle = true } = window
+  const { batchSize, steps = Number.POSITIVE_INFINITY, shuffle = true, check } = window
   const batches = Math.min(Math.floor(left / 2 / bytes / batchSize), steps)
   if (batches < 1) {
     throw new MurmurError(
@@ -89,7 +91,7 @@ export async function streamData(
   const piecesOf = (window: number) =>
     plan.window(Math.floor(window / windows), (window % windows) * windowSamples, countOf(window), shuffle)
   const stage = (window: number) => {
-    const done = fill(staging, piecesOf(window))
+    const done = fill(staging, piecesOf(window)).then(() => check?.(staging))
     // Told when the window is asked for.
     done.catch(() => {})
     staged = { window, done }

@@ -2,11 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { splitWeights } from '../../models/index.ts'
+import { splitWeights, trainingNotes } from '../../models/index.ts'
 import { isZooModel, zooModel } from '../../models/zoo/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { encodeJoinLine, JOIN_LINE_ADDRESSES } from '../../protocol/join-line.ts'
-import { layoutSize } from '../../protocol/layout.ts'
+import { layoutSize, sizeOf } from '../../protocol/layout.ts'
 import type { PayloadRef } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
 import { type LoadedData, loadData } from '../data/load.ts'
@@ -23,8 +23,9 @@ import { type Identity, loadOrCreateIdentity } from '../store/identity.ts'
 import { lockDirectory } from '../store/lock.ts'
 import { openStore } from '../store/store.ts'
 import { createVerifier } from '../store/verify.ts'
+import { checkDataSet, evaluationBatch } from '../train/data-set.ts'
 import { runLimited } from '../train/limited.ts'
-import { createTrainer } from '../train/trainer.ts'
+import { createTrainer, type TrainerOptions } from '../train/trainer.ts'
 import { createAggregator } from './aggregator.ts'
 import { systemClock } from './clock.ts'
 import { serveControl } from './control.ts'
@@ -52,6 +53,7 @@ export interface Running {
 
 /** Between two lines about a fetch. */
 const PROGRESS_MILLIS = 3000
+const MIB = 1024 * 1024
 
 const random = { bytes: (count: number) => new Uint8Array(randomBytes(count)) }
 
@@ -87,11 +89,9 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     )
 
     onProgress('Reading the data ...')
-    const data = await readData(local, task, signer.peerId)
+    const data = await readData(local, task, signer.peerId, onProgress)
+    undo.push(async () => await data.close?.())
     onProgress(`Data: ${data.summary}.`)
-    // Last, so that a directory with a task has all the rest, and a mistake until here can be mended by the same command.
-    if (isNew) await writeTask(dir, task.envelope)
-
     const { loss, optimizer, work, data: schema } = task.manifest
     const { threads, provider } = local
     const learning = {
@@ -104,10 +104,13 @@ export async function launch(options: LaunchOptions): Promise<Running> {
       threads,
       provider,
     }
-    if (isNew && task.founder !== signer.peerId && !isBuiltIn(task.manifest.model.name, model.graph)) {
-      onProgress('Trying the model in a process of its own, under limits of time and memory ...')
-      const onWait = (seconds: number) => onProgress(`Still trying the model, ${seconds} s ...`)
-      await runLimited({ kind: 'step', ...learning, parameters: layoutSize(task.layout) }, { signal, onWait })
+    if (isNew) {
+      const isTrusted = task.founder === signer.peerId || isBuiltIn(task, model.graph)
+      // What a stranger's model asks for, also to be understood, it asks for elsewhere.
+      const notes = isTrusted ? trainingNotes(model.graph, learning) : await tryModel(task, learning, data, options)
+      for (const note of notes) onProgress(note)
+      // Last, so that a directory with a task has all the rest, and a mistake until here can be mended by the same command.
+      await writeTask(dir, task.envelope)
     }
     const trainer = await createTrainer({ ...learning, data })
     undo.push(() => trainer.stop())
@@ -115,6 +118,7 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     undo.push(() => aggregator.stop())
     const peer = createPeer({
       ...{ task, initial: model.initial, network, exchange, trainer, aggregator, store, clock: systemClock, random, signer, verify, hash },
+      ...(data.stream && { loadData: data.stream.load }),
       health: watchHealth(),
       testAtEnd: local.test && data.test !== undefined,
       onFinish: (params) => writeModel(dir, model, params),
@@ -167,23 +171,51 @@ function connectAll(
   return { reached, contact }
 }
 
-function readData(local: LocalOptions, task: Task, peerId: string): Promise<LoadedData> {
+function readData(local: LocalOptions, task: Task, peerId: string, tell: (text: string) => void): Promise<LoadedData> {
   const { data, ...selection } = dataOf(local)
   const [index = '', of = ''] = (local.shard ?? '').split('/')
   const common = { of: Number(of), alpha: local.alpha, seed: local.dataSeed }
   const shard = index === 'auto' ? { byPeerId: peerId, ...common } : { index: Number(index) - 1, ...common }
-  return loadData(data, task.manifest.data, {
+  const { work, loss, data: schema } = task.manifest
+  return loadData(data, schema, {
     selection,
     ...(local.shard !== undefined && { shard }),
     validation: local.validation,
     seed: local.dataSeed,
     withTest: local.test,
+    window: {
+      bytes: local.memory * MIB,
+      // A round's training sees each sample of its window once.
+      ...{ batchSize: work.batchSize, steps: work.steps },
+      check: (set) => checkDataSet('train', set, { ...schema, loss }),
+    },
+    tell,
   })
 }
 
-/** Whether a stranger's model is one of our own, which need no trial. */
-const isBuiltIn = (name: string, graph: Uint8Array): boolean =>
-  isZooModel(name) && Buffer.compare(splitWeights(zooModel(name, 1)).graph, graph) === 0
+/** Numbers of a batch up to which our own models are known to take little memory. */
+const SMALL_BATCH = 2 ** 20
+
+/** Whether a stranger's model is one of our own, which need no trial with batches of a usual size. */
+const isBuiltIn = ({ manifest: { model, work, data } }: Task, graph: Uint8Array): boolean =>
+  isZooModel(model.name) &&
+  work.batchSize * sizeOf(data.input.shape) <= SMALL_BATCH &&
+  Buffer.compare(splitWeights(zooModel(model.name, 1)).graph, graph) === 0
+
+/** @returns what training does that a user may not expect. @throws limit-exceeded, model-invalid */
+async function tryModel(
+  task: Task,
+  learning: Omit<TrainerOptions, 'data' | 'workers'> & Pick<LocalOptions, 'threads' | 'provider'>,
+  { train, validation, test }: LoadedData,
+  { onProgress, signal }: LaunchOptions,
+): Promise<string[]> {
+  onProgress('Trying the model in a process of its own, under limits of time and memory ...')
+  const onWait = (seconds: number) => onProgress(`Still trying the model, ${seconds} s ...`)
+  const sets = [train, validation, ...(test === undefined ? [] : [test])].filter(({ samples }) => samples > 0)
+  const evaluationBatches = sets.map((set) => evaluationBatch(set))
+  const job = { kind: 'step', ...learning, evaluationBatches, parameters: layoutSize(task.layout) } as const
+  return (await runLimited(job, { signal, onWait })).notes
+}
 
 /** Says every few seconds how far a long fetch has come. */
 function progressOf(ref: PayloadRef, say: (text: string) => void): (bytes: number) => void {

@@ -146,7 +146,10 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     start = params
     const millis = manifest.work.roundSeconds === undefined ? {} : { millis: manifest.work.roundSeconds * 1000 }
     const seed = seedOf(round)
-    const result = await trainer.train({ params, optimizer, steps: manifest.work.steps, seed, stepsBefore: steps, signal, ...millis })
+    const samples = await parts.loadData?.(round)
+    const order = samples === undefined ? {} : { order: { samples } }
+    const work = { steps: manifest.work.steps, ...millis, ...order }
+    const result = await trainer.train({ params, optimizer, seed, stepsBefore: steps, signal, ...work })
     if (signal.aborted || state.round !== round) return
     const { diverged } = result
     // The model the round began with is still good: a peer whose training fails takes part with that one and a fresh optimizer.

@@ -24,6 +24,8 @@ export interface PeerParts {
   hash: Hash
   /** Memory and event-loop delay of this process, for those who watch. */
   health?: () => { rssBytes: number; eventLoopP99Millis: number }
+  /** Where the data is larger than memory: brings a round's part of it, and returns how many samples it has. */
+  loadData?: (round: number) => Promise<number>
   /** Runs once the peer has finished: exports the model; returns its path. */
   onFinish?: (params: Float32Array) => Promise<string>
   /** Reads the test set, once, when the peer has finished. */

@@ -12,7 +12,7 @@ export interface AloneOptions {
   seed: number
   shuffle: boolean
   /** Where the data is larger than memory. */
-  windows?: { stepsPerWindow: number; load: DataStream['load'] } | undefined
+  windows?: { stepsPerWindow: number; stream: DataStream } | undefined
   /** Evaluate after each epoch; otherwise only at the end. */
   everyEpoch: boolean
   signal: AbortSignal
@@ -134,11 +134,11 @@ async function placeOf(
 ): Promise<{ steps: number; order: { first: number; samples?: number } }> {
   const inEpoch = step % stepsPerEpoch
   if (windows === undefined) return { steps: stepsPerEpoch - inEpoch, order: { first: step } }
-  const { stepsPerWindow, load } = windows
+  const { stepsPerWindow, stream } = windows
   const inWindow = inEpoch % stepsPerWindow
   const stepsOfThis = Math.min(stepsPerWindow, stepsPerEpoch - (inEpoch - inWindow))
-  const window = Math.floor(step / stepsPerEpoch) * Math.ceil(stepsPerEpoch / stepsPerWindow) + (inEpoch - inWindow) / stepsPerWindow
-  const samples = await load(window)
+  const window = Math.floor(step / stepsPerEpoch) * stream.windows + (inEpoch - inWindow) / stepsPerWindow
+  const samples = await stream.load(window)
   // A window's own order is that of an epoch of so many steps.
   return { steps: stepsOfThis - inWindow, order: { first: window * stepsOfThis + inWindow, samples } }
 }

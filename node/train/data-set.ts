@@ -13,6 +13,12 @@ export interface DataSets {
 export const SPLITS = ['train', 'validation', 'test'] as const
 export type Split = (typeof SPLITS)[number]
 
+/** Samples of an evaluation's run: larger ones are no faster for a small CNN, and their activations take memory. */
+const EVALUATION_BATCH = 100
+
+/** @param only the number that the model takes, where it takes one alone */
+export const evaluationBatch = ({ samples }: DataSet, only?: number): number => only ?? Math.min(EVALUATION_BATCH, samples)
+
 interface TaskData {
   input: InputOptions
   target: TargetOptions

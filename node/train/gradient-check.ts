@@ -39,7 +39,7 @@ export function scattered(layout: Layout, params: Float32Array, attempt: number)
  * Lengths of the step to both sides, as shares of the tensor's own length (or of 1): too short drowns in rounding, too long in curvature.
  * The first suits most tensors. Where its slope drowns, longer ones are tried; where it disagrees, all.
  */
-const STEPS = [1e-2, 3e-2, 1e-1, 3e-3, 1e-3, 3e-4, 1e-4]
+const STEPS = [1e-2, 3e-2, 1e-1, 3e-3, 1e-3, 3e-4, 1e-4] as const
 const LONGEST = Math.max(...STEPS)
 /** Their median counts: kinks of rectifiers and maxima fall on some, a wrong gradient on all but those it happens to suit. */
 const RANDOM_DIRECTIONS = 4
@@ -67,6 +67,7 @@ export async function compareGradients(
   const prng = createPrng('gradient check')
   const checks: TensorCheck[] = []
   const base = await lossAt(params)
+  const clearAt = (step: number) => (CLEAR * ROUNDING * Math.max(1, Math.abs(base))) / step
   for (const { name, shape, offset, segment } of layout) {
     if (segment === 'stats') continue
     const size = sizeOf(shape)
@@ -95,11 +96,12 @@ export async function compareGradients(
         if (share < drowned) continue
         const step = share * length
         const slope = await slopeAlong(direction, step)
-        const clear = (CLEAR * ROUNDING * Math.max(1, Math.abs(base))) / step
+        const clear = clearAt(step)
         const slopes = Math.max(Math.abs(slope), Math.abs(expected), usual)
         if (slopes < clear) drowned = Math.max(drowned, share)
         if (slopes < clear && share !== LONGEST) continue
-        const error = Math.abs(slope - expected) / Math.max(slopes, clear)
+        // The longest shows kinks and curvature: a slope that drowns in shorter ones is not held to all its digits.
+        const error = Math.abs(slope - expected) / Math.max(slopes, share === LONGEST ? clearAt(STEPS[0] * length) : 0)
         // Not a number where the loss is none, which is no agreement.
         if (error < best) best = error
         if (best < AGREES) break

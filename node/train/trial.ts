@@ -2,13 +2,16 @@
 import { Tensor } from 'onnxruntime-node'
 import {
   type CompiledTraining,
+  compileEvaluation,
   compileTraining,
   type InputOptions,
   isClasses,
   type LossOptions,
   loadModel,
+  type Model,
   type OptimizerOptions,
   type TargetOptions,
+  trainingNotes,
 } from '../../models/index.ts'
 import { layoutSize, sizeOf } from '../../protocol/layout.ts'
 import { createPrng } from '../../protocol/prng.ts'
@@ -29,16 +32,24 @@ interface Subject {
   provider: string
 }
 
-/** step: one step is made. check: gradients are compared and steps timed, with these parameters. */
-export type Job = Subject & ({ kind: 'step' } | { kind: 'check'; params: Float32Array })
+/**
+ * step: one step is made, and one run of evaluation for each size of batch that there will be: a model may be another for each.
+ * check: gradients are compared and steps timed, with these parameters.
+ */
+export type Job = Subject & ({ kind: 'step'; evaluationBatches: number[] } | { kind: 'check'; params: Float32Array })
 
-export interface StepResult {
+interface Times {
   /** Compiling, and creating the session. */
   compileMillis: number
   stepMillis: number
 }
 
-export interface CheckResult extends StepResult {
+export interface StepResult extends Times {
+  /** See trainingNotes. */
+  notes: string[]
+}
+
+export interface CheckResult extends Times {
   loss: number
   tensors: TensorCheck[]
 }
@@ -78,7 +89,10 @@ async function answer(job: Job): Promise<StepResult | CheckResult> {
     return (performance.now() - begin) / steps
   }
   const first = await timed(1)
-  if (job.kind === 'step') return { compileMillis, stepMillis: first }
+  if (job.kind === 'step') {
+    for (const batch of new Set(job.evaluationBatches)) await evaluateOnce(job, model, feeds, batch)
+    return { compileMillis, stepMillis: first, notes: trainingNotes(job.graph, job) }
+  }
 
   const stepMillis = await timed(Math.max(1, Math.min(TIMED_STEPS, Math.floor(TIMED_MILLIS / first))))
   const lossAt = async (at: Float32Array) => floatsOf((await run(1, at, 0)).losses)[0]!
@@ -94,6 +108,14 @@ async function answer(job: Job): Promise<StepResult | CheckResult> {
     for (const check of await compareGradients(doubtful, at, gradient, lossAt)) checks.set(check.name, check)
   }
   return { compileMillis, stepMillis, loss: await lossAt(params), tensors: [...checks.values()] }
+}
+
+async function evaluateOnce(job: Job, model: Model, { x, y }: Record<'x' | 'y', Tensor>, batchSize: number): Promise<void> {
+  const session = await createSession(compileEvaluation(model, { ...job, batchSize }), job)
+  const index = Int32Array.from({ length: batchSize }, (_, i) => i % job.batchSize)
+  const size = layoutSize(model.layout)
+  await session.run({ x, y, params: floats(new Float32Array(size), size), index: rows(index, batchSize) })
+  await session.release()
 }
 
 /** Feeds with samples that any model can take: small numbers around zero, of which whole parts are 0, and ids 0 and 1. */

@@ -8,14 +8,11 @@ import { layoutSize } from '../../protocol/layout.ts'
 import type { Evaluation, TrainResult } from '../ports.ts'
 import { serveWorker, transferring } from '../worker-rpc.ts'
 import { type Batches, type Block, createBatches, strided } from './batches.ts'
-import type { Split } from './data-set.ts'
+import { evaluationBatch, type Split } from './data-set.ts'
 import { createTally, summarize } from './metrics.ts'
 import { createPace } from './pace.ts'
 import { createSession, dataFeeds, floats, floatsOf, rows } from './session.ts'
 import type { BatchOrder, WorkerOptions } from './trainer.ts'
-
-/** Samples of an evaluation's run: larger ones are no faster for a small CNN, and their activations take memory. */
-const EVALUATION_BATCH = 100
 
 /** Niceness of this thread. */
 const TRAINING_PRIORITY = 10
@@ -104,7 +101,8 @@ let order: { key: string; batches: Batches } | undefined
 /** The batches of a call; a caller that goes on in the same order finds its epoch as it left it. */
 function batchesOf(seed: number, { shuffle, epochs, samples = data.train.samples }: BatchOrder): Batches {
   const key = `${seed} ${shuffle} ${epochs} ${samples}`
-  if (order?.key !== key) order = { key, batches: createBatches({ samples, batchSize, seed, shuffle, epochs, dropRest: only !== undefined }) }
+  if (order?.key !== key)
+    order = { key, batches: createBatches({ samples, batchSize, seed, shuffle, epochs, dropRest: only !== undefined }) }
   return order.batches
 }
 
@@ -207,7 +205,7 @@ async function evaluate({ params, split, samples, halt }: EvaluateCall): Promise
   if (set === undefined || set.samples === 0) {
     throw new MurmurError('data-missing', `There is no ${split} data to evaluate on.`)
   }
-  const batch = only ?? Math.min(EVALUATION_BATCH, set.samples)
+  const batch = evaluationBatch(set, only)
   const session = await evaluationSession(batch)
   const constant = { ...dataFeeds(set, input.shape, target), params: floats(params, size) }
   const chosen = strided(set.samples, samples)
