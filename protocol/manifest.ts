@@ -51,6 +51,9 @@ const optimizer = z.strictObject({
   proximal: z.number().min(0).default(0),
 })
 
+/** Classes, or numbers that a model answers: a count of each is kept, so that this bounds memory. Vocabularies have 256,000. */
+const MAX_TARGET = 2 ** 24
+
 const data = z.strictObject({
   input: z.strictObject({
     dtype: z.enum(['uint8', 'float32', 'int64']),
@@ -63,7 +66,7 @@ const data = z.strictObject({
   target: z.strictObject({
     kind: z.enum(['class', 'binary', 'number', 'tokens']),
     /** class, tokens: number of classes. binary, number: numbers a sample, the product of `shape`. */
-    size: count,
+    size: count.max(MAX_TARGET),
     /** Shape of one sample's labels; []: a single one. */
     shape: dims.default([]),
     names: z.array(z.string().max(LIMITS.nameLength)).max(65_536).optional(),

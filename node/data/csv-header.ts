@@ -1,8 +1,7 @@
 // The first line of a .csv or .tsv file: what its columns are called and what stands between them. It is read here because a guess
 // from the rows, as DuckDB makes, takes a file with one broken row for a table with one column.
-import { createReadStream } from 'node:fs'
-import { createGunzip } from 'node:zlib'
 import { MurmurError } from '../../protocol/errors.ts'
+import { unpackedChunks } from './file.ts'
 
 /** Bytes of the longest header: tens of thousands of columns. */
 const MAX_HEADER_BYTES = 1024 * 1024
@@ -17,10 +16,8 @@ export interface CsvHeader {
 export async function readCsvHeader(path: string): Promise<CsvHeader> {
   const text = await readStart(path)
   if (text.trim() === '') throw new MurmurError('data-invalid', `${path} is empty.`)
-  const [best] = DELIMITERS.map((delimiter) => ({ delimiter, names: firstRecord(text, delimiter) })).sort(
-    (x, y) => y.names.length - x.names.length,
-  )
-  const names = best!.names.map((name, i) => name.trim() || `column${i}`)
+  const delimiter = delimiterOf(text)
+  const names = firstRecord(text, delimiter).map((name, i) => name.trim() || `column${i}`)
   // DuckDB tells names apart only by their letters, not by their case.
   const known = new Set<string>()
   for (const name of names) {
@@ -29,30 +26,36 @@ export async function readCsvHeader(path: string): Promise<CsvHeader> {
     }
     known.add(name.toLowerCase())
   }
-  return { names, delimiter: best!.delimiter }
+  return { names, delimiter }
 }
 
 async function readStart(path: string): Promise<string> {
-  const file = createReadStream(path)
-  const stream = /\.gz$/i.test(path) ? file.pipe(createGunzip()) : file
   const chunks: Buffer[] = []
   let length = 0
-  try {
-    // A pipe does not hand on the errors of its source.
-    file.on('error', (error) => stream.destroy(error))
-    for await (const chunk of stream as AsyncIterable<Buffer>) {
-      chunks.push(chunk)
-      length += chunk.length
-      if (length >= MAX_HEADER_BYTES) break
-    }
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    if (code?.startsWith('Z_')) throw new MurmurError('data-invalid', `${path} cannot be unpacked (${message}); save it again.`, { cause })
-    throw new MurmurError('data-missing', `${path} cannot be read (${code ?? message}); check its permissions.`, { cause })
-  } finally {
-    file.destroy()
+  for await (const chunk of unpackedChunks(path)) {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length >= MAX_HEADER_BYTES) break
   }
-  return new TextDecoder().decode(Buffer.concat(chunks).subarray(0, MAX_HEADER_BYTES))
+  const text = new TextDecoder().decode(Buffer.concat(chunks).subarray(0, MAX_HEADER_BYTES))
+  if (length >= MAX_HEADER_BYTES && !/[\n\r]/.test(text)) {
+    throw new MurmurError('data-invalid', `${path} has a first line of more than ${MAX_HEADER_BYTES} bytes, which should name its columns.`)
+  }
+  return text
+}
+
+/** The one that the first line has most of, what stands in quotes left out. */
+function delimiterOf(text: string): CsvHeader['delimiter'] {
+  const counts = DELIMITERS.map(() => 0)
+  let quoted = false
+  for (const char of text) {
+    if (char === '"') quoted = !quoted
+    if (quoted) continue
+    if (char === '\n' || char === '\r') break
+    const at = DELIMITERS.findIndex((delimiter) => delimiter === char)
+    if (at >= 0) counts[at]!++
+  }
+  return DELIMITERS[counts.indexOf(Math.max(...counts))]!
 }
 
 /** Fields of the first line (RFC 4180): a field in quotes may hold the delimiter, line breaks, and quotes written twice. */

@@ -5,6 +5,7 @@ import type { DuckDBConnection, DuckDBDataChunk } from '@duckdb/node-api'
 import { MurmurError } from '../../protocol/errors.ts'
 import { readCsvHeader } from './csv-header.ts'
 import { shown } from './file.ts'
+import { checkJsonDepth } from './json-depth.ts'
 
 /** open: text of a CSV file, whose values decide. other: lists, structures and bytes, which a model cannot take. */
 export type Kind = 'number' | 'boolean' | 'text' | 'open' | 'other'
@@ -99,6 +100,7 @@ async function describe(connection: DuckDBConnection, path: string): Promise<{ c
   const lines = `read_json($path, format = 'newline_delimited', records = true, hive_partitioning = false, compression = '${compression}'`
   const typed =
     json === undefined ? 'read_parquet($path, hive_partitioning = false)' : `${lines}, sample_size = -1, map_inference_threshold = -1)`
+  if (json !== undefined) await checkJsonDepth(path)
   const described = await all(connection, path, `DESCRIBE FROM ${typed}`)
   const columns = described.map(([name, type]) => ({ name: String(name), kind: kindOf(String(type)), type: String(type) }))
   return { columns, source: json === undefined ? typed : `${lines}, ${asText(columns.map(({ name }) => name))})` }

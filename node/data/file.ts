@@ -1,5 +1,7 @@
 // Files of data, opened in one way: what is there, how large it may be, and one sentence for what goes wrong.
+import { createReadStream } from 'node:fs'
 import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises'
+import { createGunzip } from 'node:zlib'
 import { MurmurError } from '../../protocol/errors.ts'
 
 /** Bytes of a file, or of what is unpacked from it: what Node reads into one buffer. */
@@ -8,7 +10,7 @@ export const MAX_FILE_BYTES = 2 ** 31 - 1
 /** @param limit bytes @param advice for a larger one @throws data-missing, limit-exceeded */
 export async function readBounded(path: string, limit = MAX_FILE_BYTES, advice = 'split it'): Promise<Buffer> {
   try {
-    await using file = await open(path)
+    await using file = await openFile(path)
     const { size } = await file.stat()
     if (size > limit) throw new MurmurError('limit-exceeded', `${path} has ${size} bytes; at most ${limit} are read: ${advice}.`)
     return await readFile(file)
@@ -22,9 +24,27 @@ export async function readBounded(path: string, limit = MAX_FILE_BYTES, advice =
 /** @throws data-missing */
 export async function openFile(path: string): Promise<FileHandle> {
   try {
+    if (!(await isFile(path))) throw new MurmurError('data-missing', `${path} is a directory; give a file.`)
     return await open(path)
   } catch (cause) {
     throw unreadable(path, cause)
+  }
+}
+
+/** What a file holds, chunk by chunk; unpacked where it is named .gz. @throws data-missing, data-invalid */
+export async function* unpackedChunks(path: string): AsyncIterable<Buffer> {
+  const file = createReadStream(path)
+  const stream = /\.gz$/i.test(path) ? file.pipe(createGunzip()) : file
+  // A pipe does not hand on the errors of its source.
+  file.on('error', (error) => stream.destroy(error))
+  try {
+    yield* stream as AsyncIterable<Buffer>
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException
+    if (code?.startsWith('Z_')) throw new MurmurError('data-invalid', `${path} cannot be unpacked (${message}); save it again.`, { cause })
+    throw unreadable(path, cause)
+  } finally {
+    file.destroy()
   }
 }
 
@@ -51,10 +71,13 @@ export async function readFull(file: FileHandle, values: ArrayBufferView, positi
   }
 }
 
-/** False where `path` is a directory. @throws data-missing where nothing is there, or it may not be looked at */
+/** False where `path` is a directory. @throws data-missing where no file is there, or it may not be looked at */
 export async function isFile(path: string): Promise<boolean> {
   try {
-    return !(await stat(path)).isDirectory()
+    const found = await stat(path)
+    // Their ends may never come, and opening a pipe may wait for ever.
+    if (!found.isFile() && !found.isDirectory()) throw new MurmurError('data-missing', `${path} is a device or a pipe; give a file.`)
+    return found.isFile()
   } catch (cause) {
     throw unreadable(path, cause)
   }
@@ -71,6 +94,7 @@ export async function namesIn(path: string): Promise<string[] | undefined> {
 }
 
 function unreadable(path: string, cause: unknown): MurmurError {
+  if (cause instanceof MurmurError) return cause
   const { code } = cause as NodeJS.ErrnoException
   if (code === 'ENOENT' || code === 'ENOTDIR') {
     return new MurmurError('data-missing', `There is no data at ${path}; check the path.`, { cause })

@@ -100,6 +100,7 @@ async function isFolder(entry: Dirent, path: string, root: string): Promise<bool
     // Files beside the folders of classes, whatever they are, are not read.
     if (target.startsWith(root + sep) || !(isDirectory || IMAGE_FILE.test(entry.name))) return isDirectory
   } catch (cause) {
+    if (!IMAGE_FILE.test(entry.name)) return false
     throw new MurmurError('data-missing', `${path} is a link to nothing; take it out.`, { cause })
   }
   throw new MurmurError('data-invalid', `${path} is a link that leads out of ${root}; put what it leads to there.`)

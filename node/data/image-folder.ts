@@ -10,6 +10,8 @@ import type { DataFormat, DataSchema, ModelHints, RawSamples, SampleParts } from
 
 /** Images decoded at once: the threads that Node has for it. */
 const IN_FLIGHT = 4
+/** Images of a part at most: a few seconds of decoding, so that it can be told how far it is. */
+const PART_IMAGES = 256
 
 interface LabelledImage {
   path: string
@@ -97,7 +99,8 @@ async function partsOf(path: string, classes: readonly ImageClass[], { input, ta
     sampleShape: input.shape,
     labelShape: [],
     async *all(limit) {
-      for (let begin = 0; begin < images.length; begin += limit) yield await read(images.slice(begin, begin + limit))
+      const step = Math.min(limit, PART_IMAGES)
+      for (let begin = 0; begin < images.length; begin += step) yield await read(images.slice(begin, begin + step))
     },
     async [Symbol.asyncDispose]() {},
   }

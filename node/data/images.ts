@@ -54,6 +54,8 @@ export async function createDecoder(load = importSharp): Promise<Decoder> {
   const sharp = await load().catch((cause: unknown) => {
     throw new MurmurError('data-missing', 'Reading images takes sharp, which is not installed; get it with `npm install sharp`.', { cause })
   })
+  // Each file is read once; kept ones would be used where they have changed since.
+  sharp.cache(false)
   sharp.block({ operation: ['VipsForeignLoad'] })
   sharp.unblock({ operation: LOADERS })
 

@@ -6,6 +6,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { manifestSchema } from '../../protocol/manifest.ts'
 import { npy, npz, safetensors } from './array-files.ts'
 import { checkSamples } from './check-samples.ts'
+import { MAX_FILE_BYTES } from './file.ts'
 import { idxDirectory } from './idx-directory.ts'
 import { imageFolder } from './image-folder.ts'
 import { mnist } from './mnist.ts'
@@ -128,7 +129,8 @@ async function loadStreamed(source: DataSource, schema: DataSchema, options: Loa
   const { window, shard, tell } = options
   const parts = window === undefined ? undefined : await source.parts?.(schema)
   if (window === undefined || parts === undefined) return undefined
-  if (parts.samples * sampleBytes(parts, schema) <= window.bytes) {
+  // What is read as a whole lies in one buffer before it is cut.
+  if (parts.samples * sampleBytes(parts, schema) <= Math.min(window.bytes, MAX_FILE_BYTES)) {
     await parts[Symbol.asyncDispose]()
     return undefined
   }

@@ -24,7 +24,7 @@ export async function* inOrder(parts: SampleParts, schema: DataSchema, from: str
     if (first + part.samples > parts.samples) break
     yield { ...part, first }
     first += part.samples
-    if (performance.now() - said < TELL_MILLIS) continue
+    if (first === parts.samples || performance.now() - said < TELL_MILLIS) continue
     said = performance.now()
     tell?.(`Read ${first.toLocaleString('en')} of ${parts.samples.toLocaleString('en')} samples ...`)
   }

@@ -50,6 +50,7 @@ export function runLimited<J extends Job>(job: J, options: TrialOptions = {}): P
   const began = performance.now()
   const tell = setInterval(() => onWait?.(Math.round((performance.now() - began) / 1000)), WAIT_MILLIS)
   const { promise, resolve, reject } = Promise.withResolvers<JobResult<J>>()
+  const closed = Promise.withResolvers<void>()
   const late = setTimeout(() => {
     const what = job.kind === 'check' ? 'check' : 'first step'
     reject(
@@ -58,17 +59,20 @@ export function runLimited<J extends Job>(job: J, options: TrialOptions = {}): P
   }, millis)
   const abort = () => reject(new MurmurError('cancelled', 'Trying the model was stopped on request.'))
   signal?.addEventListener('abort', abort)
+  if (signal?.aborted) abort()
   let words = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-LAST_WORDS)
   })
-  child.once('error', (cause) =>
-    reject(new MurmurError('worker-failed', `The process to try the model in did not start: ${cause.message}`, { cause })),
-  )
+  child.once('error', (cause) => {
+    closed.resolve()
+    reject(new MurmurError('worker-failed', `The process to try the model in did not start: ${cause.message}`, { cause }))
+  })
   child.once('message', (outcome: Outcome) =>
     'error' in outcome ? reject(refusal(outcome.error)) : resolve(outcome.value as JobResult<J>),
   )
   child.once('close', (code, ended) => {
+    closed.resolve()
     const last = words.trim().split('\n').at(-1) ?? ''
     const how = `${ended ?? `exit code ${code}`}${last === '' ? '' : `: ${last}`}`
     reject(new MurmurError('limit-exceeded', `The model ended the process that tried it (${how}); it may take ${asked}.`))
@@ -76,11 +80,12 @@ export function runLimited<J extends Job>(job: J, options: TrialOptions = {}): P
   child.send(job, (error) => {
     if (error !== null) reject(new MurmurError('worker-failed', `The process to try the model in cannot be reached: ${error.message}`))
   })
-  return promise.finally(() => {
+  return promise.finally(async () => {
     clearInterval(tell)
     clearTimeout(late)
     signal?.removeEventListener('abort', abort)
     child.kill('SIGKILL')
+    await closed.promise
   })
 }
 

@@ -67,15 +67,28 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     return member
   }
 
-  /** A worker that is free now, or a new one while there may be more, or the next to be free. */
-  function take(): Promise<Member> | Member {
+  const stoppedBefore = () => new MurmurError('cancelled', 'The work was stopped on request before it began.')
+
+  /** A worker that is free now, or a new one while there may be more, or the next to be free. @throws cancelled */
+  function take(signal: AbortSignal | undefined): Promise<Member> | Member {
     const free = members.find(({ busy }) => !busy)
     if (free !== undefined) {
       free.busy = true
       return free
     }
     if (members.length < workers && !stopped) return hire()
-    return new Promise((resolve) => void waiting.push(resolve))
+    return new Promise((resolve, reject) => {
+      const begin = (member: Member) => {
+        signal?.removeEventListener('abort', leave)
+        resolve(member)
+      }
+      const leave = () => {
+        waiting.splice(waiting.indexOf(begin), 1)
+        reject(stoppedBefore())
+      }
+      signal?.addEventListener('abort', leave, { once: true })
+      waiting.push(begin)
+    })
   }
 
   function giveBack(member: Member): void {
@@ -86,18 +99,18 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 
   /** Runs `call` on a worker, with a number that `signal` or `stop` raises. */
   async function run<T>(signal: AbortSignal | undefined, call: (client: Member['client'], halt: Halt) => Promise<T>): Promise<T> {
-    const stoppedBefore = () => new MurmurError('cancelled', 'The work was stopped on request before it began.')
     if (signal?.aborted) throw stoppedBefore()
     const halt = new Float32Array(new SharedArrayBuffer(Float32Array.BYTES_PER_ELEMENT))
     const raise = () => void halt.fill(1)
     running.add(halt)
     signal?.addEventListener('abort', raise)
-    const member = await take()
+    let member: Member | undefined
     try {
+      member = await take(signal)
       if (halt[0] !== 0) throw stoppedBefore()
       return await call(member.client, halt)
     } finally {
-      giveBack(member)
+      if (member !== undefined) giveBack(member)
       signal?.removeEventListener('abort', raise)
       running.delete(halt)
     }

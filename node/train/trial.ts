@@ -10,6 +10,7 @@ import {
   loadModel,
   type Model,
   type OptimizerOptions,
+  onlyBatch,
   type TargetOptions,
   trainingNotes,
 } from '../../models/index.ts'
@@ -90,7 +91,9 @@ async function answer(job: Job): Promise<StepResult | CheckResult> {
   }
   const first = await timed(1)
   if (job.kind === 'step') {
-    for (const batch of new Set(job.evaluationBatches)) await evaluateOnce(job, model, feeds, batch)
+    const only = onlyBatch(model, input.shape)
+    const batches = only === undefined ? new Set(job.evaluationBatches) : [only]
+    for (const batch of batches) await evaluateOnce(job, model, feeds, batch)
     return { compileMillis, stepMillis: first, notes: trainingNotes(job.graph, job) }
   }
 
