@@ -42,6 +42,7 @@ export function readModel(bytes: Uint8Array, maxBytes: number = LIMITS.modelByte
 }
 
 export function checkModel(proto: ModelProto): Model {
+  if (proto.graph === undefined || proto.graph.node.length === 0) throw invalid('The model has no nodes, or it is not an ONNX file.')
   const opset = proto.opsetImport.find(({ domain }) => DEFAULT_DOMAINS.includes(domain))?.version ?? 0n
   if (opset < OPSETS.min || opset > OPSETS.max) {
     throw invalid(`The model uses ONNX operator set ${opset}; export it with one from ${OPSETS.min} to ${OPSETS.max}.`)
@@ -49,7 +50,6 @@ export function checkModel(proto: ModelProto): Model {
   if (proto.functions.length > 0 || proto.trainingInfo.length > 0 || (proto.graph?.sparseInitializer.length ?? 0) > 0) {
     throw invalid('The model has functions, training information or sparse tensors; export a plain inference model.')
   }
-  if (proto.graph === undefined || proto.graph.node.length === 0) throw invalid('The model has no nodes, or it is not an ONNX file.')
   checkNames(proto.graph)
   checkOperators(proto.graph)
   const graph = decodeGraph(proto.graph)

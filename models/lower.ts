@@ -48,7 +48,7 @@ const FOLDED_BYTES = 256 * 1024 * 1024
 /** Elements that are read to compute it: a second or two. */
 const FOLDED_ELEMENTS = 2 ** 24
 /** What an element of a table costs, such as where a resized image takes its numbers, counted in elements that are read. */
-const TABLE_COST = 2
+const TABLE_COST = 4
 /** Dimensions of a value in between: of a block of pixels or a window they may be more than a tensor's of a file. */
 const RANK = 2 * LIMITS.tensorRank
 /** Bytes of all values of one batch together, forward: what a training step may ask of a peer's memory. */

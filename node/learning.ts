@@ -105,7 +105,8 @@ export async function agree(
   const classes = classesOf(split.graph, lossOf(options), schema.input, schema.target)
   if (classes === undefined) return { ...split, schema }
   if (classes < schema.target.size) {
-    throw new MurmurError('data-invalid', `${from.data} has ${schema.target.size} classes, but the model tells only ${classes}.`)
+    const what = schema.vocabulary === undefined ? 'classes' : 'different tokens'
+    throw new MurmurError('data-invalid', `${from.data} has ${schema.target.size} ${what}, but the model tells only ${classes} apart.`)
   }
   return { ...split, schema: { ...schema, target: { ...schema.target, size: classes } } }
 }

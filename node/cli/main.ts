@@ -1,5 +1,6 @@
 // The command `murmur`: what can be asked of it, with examples. Each command is one file beside this one, loaded when it is asked for.
 import { Command } from 'commander'
+import { ZOO } from '../../models/zoo/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { localOptions, modelOptions, taskOptions, trainOptions } from '../options.ts'
 import { demoFlags } from './demo-flags.ts'
@@ -70,7 +71,7 @@ program
 
 const train = program
   .command('train')
-  .argument('<model>', 'a forward model: an .onnx file, or the name of a built-in one')
+  .argument('<model>', `a forward model: an .onnx file, or a built-in one: ${Object.keys(ZOO).join(', ')}`)
   .description('train a model on data, alone, without a network')
   .option('--json', 'print one JSON object a step, and a last one with the evaluation')
   .addHelpText(

@@ -114,14 +114,15 @@ export async function trainCommand(model: string, { json = false, ...given }: Re
       const { split, samples } = result.evaluation
       say(`On the ${count(samples)} ${split === 'train' ? 'training' : 'validation'} samples: ${metrics(result.evaluation)}.`)
     }
-    if (isKept) say(`${result.ending === 'finished' ? 'The trained model is' : 'What was learned until then is'} in ${out}.`)
+    if (isKept && result.ending !== 'diverged')
+      say(`${result.ending === 'finished' ? 'The trained model is' : 'What was learned until then is'} in ${out}.`)
   }
   if (result.ending === 'stopped') {
     if (out !== undefined && !isKept) warn(`murmur: stopped before the first step; ${out} was not written.`)
     process.exitCode = INTERRUPTED
   }
   if (result.diverged !== undefined) {
-    const kept = out === undefined ? '' : isKept ? ` ${out} holds what was good before it.` : ` ${out} was not written.`
+    const kept = out === undefined ? '' : ` ${out} holds what was good before it.`
     warn(`murmur: ${result.diverged}${kept}`)
     process.exitCode = FAILED
   }

@@ -20,7 +20,7 @@ export interface AloneOptions {
   /** An evaluation, which may take long, begins. */
   onEvaluate?(): void
   onEpoch?(done: { epoch: number; loss: number; evaluation: Evaluation | undefined }): void
-  /** Called with the newest parameters after each epoch and at the end, unless no step was made. */
+  /** Called with the newest parameters after each epoch and at the end, unless it was stopped before the first step. */
   save?(params: Float32Array): Promise<void>
 }
 
@@ -54,12 +54,13 @@ export async function trainAlone(trainer: Trainer, params: Float32Array, options
   let now: Standing = { params, steps: 0 }
   let optimizer: Float32Array = new Float32Array()
   let samples = 0
-  let saved = 0
+  let saved: number | undefined
   let diverged: string | undefined
   let epochLosses = { sum: 0, count: 0 }
   let evaluation: AloneResult['evaluation']
-  // Of the last two calls, and of the beginning.
-  let starts = [now]
+  // Of the last two calls, and after the last whole epoch.
+  let starts: Standing[] = []
+  let epochEnd = now
 
   const evaluate = async () => {
     options.onEvaluate?.()
@@ -91,7 +92,7 @@ export async function trainAlone(trainer: Trainer, params: Float32Array, options
       stepsBefore: steps,
       order: { shuffle, epochs: true, ...place.order },
     })
-    starts = [now, ...starts.slice(0, 1), ...starts.slice(-1)]
+    starts = [now, ...starts.slice(0, 1)]
     now = { params: result.params, steps: steps + result.steps }
     ;({ optimizer, diverged } = { diverged: undefined, ...result })
     samples += result.samples
@@ -100,6 +101,7 @@ export async function trainAlone(trainer: Trainer, params: Float32Array, options
     options.onSteps?.({ first: steps, losses: result.losses })
     if (now.steps > steps && now.steps % stepsPerEpoch === 0 && diverged === undefined) {
       await keep()
+      epochEnd = now
       const evaluated = options.everyEpoch || now.steps === total ? await evaluate() : undefined
       options.onEpoch?.({ epoch: now.steps / stepsPerEpoch, loss: epochLosses.sum / epochLosses.count, evaluation: evaluated })
     }
@@ -110,7 +112,7 @@ export async function trainAlone(trainer: Trainer, params: Float32Array, options
   if (ending === 'diverged') {
     // The step before may have left finite parameters whose loss is not: what is kept must be of use.
     await evaluate()
-    for (const start of starts) {
+    for (const start of [...starts, epochEnd, { params, steps: 0 }]) {
       if (evaluation === undefined || Number.isFinite(evaluation.loss)) break
       now = start
       await evaluate()
@@ -118,11 +120,11 @@ export async function trainAlone(trainer: Trainer, params: Float32Array, options
   }
   // A stop is answered at once.
   if (ending === 'stopped') evaluation = undefined
-  if (ending !== 'finished') await keep()
+  if (ending === 'diverged' || (ending === 'stopped' && steps > 0)) await keep()
   const loss = epochLosses.count === 0 ? Number.NaN : epochLosses.sum / epochLosses.count
   return {
     ...{ params: now.params, steps, samples, loss, evaluation, ending },
-    saved: save !== undefined && (now.steps > 0 || saved > 0),
+    saved: save !== undefined && saved !== undefined,
     ...(diverged !== undefined && { diverged }),
   }
 }

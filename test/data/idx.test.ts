@@ -52,7 +52,7 @@ t.test('a file that breaks the format is refused in one sentence with its path',
   const dir = t.testdir()
   await writeFile(join(dir, 'torn.gz'), gzipSync(good).subarray(0, -12))
   await t.rejects(readIdx(join(dir, 'torn.gz')), { code: 'data-invalid', message: /torn\.gz cannot be unpacked .* download it again/ })
-  await t.rejects(readIdx(join(dir, 'none')), { code: 'data-missing', message: `${dir}/none cannot be read (ENOENT)` })
+  await t.rejects(readIdx(join(dir, 'none')), { code: 'data-missing', message: `There is no data at ${dir}/none; check the path.` })
   await t.rejects(readIdx(dir), { code: 'data-missing' })
 })
 

@@ -185,7 +185,7 @@ t.test('whole numbers are divided by constants only, since a quotient may end th
 })
 
 t.test('long chains and values that many read compile', async (t) => {
-  const count = 10_000
+  const count = 5_000
   const chain = model({ nodes: times(count, (i) => node('Identity', [i === 0 ? 'input' : `a${i - 1}`], [`a${i}`])), last: `a${count - 1}` })
   const sums = times(count, (i) => node('Add', [i === 0 ? 'input' : `a${i - 1}`, 'bias'], [`a${i}`]))
   const readers = model({ nodes: sums, constants: { bias: floatTensor([1, 2, 3, 4], [4]) }, last: `a${count - 1}` })
