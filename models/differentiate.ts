@@ -1,8 +1,8 @@
 // Reverse-mode differentiation of a lowered graph, with the gradients written as further nodes.
 import type { Builder } from './builder.ts'
-import { floatAttribute, intAttribute, type Node, TYPE } from './graph.ts'
+import { byRules, floatAttribute, intAttribute, type Node, TYPE } from './graph.ts'
 import type { Lowered } from './lower.ts'
-import { OPERATORS } from './operators/index.ts'
+import { type GradientContext, OPERATORS } from './operators/index.ts'
 
 /**
  * Appends to `b`, which holds the forward nodes, those that compute dL/d each of `wanted`.
@@ -35,7 +35,7 @@ export function differentiate(
   for (const node of nodes.toReversed()) {
     const grads = node.outputs.map((name) => (active.has(name) ? total(name) : undefined))
     if (grads.every((grad) => grad === undefined)) continue
-    const gradients = OPERATORS[node.op]!.gradient!({
+    const context: GradientContext = {
       node,
       b,
       grad: grads[0]!,
@@ -45,7 +45,8 @@ export function differentiate(
       types: node.inputs.map((name) => types.get(name) ?? TYPE.float32),
       constant: (i) => constants.get(node.inputs[i]!),
       needs: (i) => active.has(node.inputs[i]!),
-    })
+    }
+    const gradients = byRules(node, () => OPERATORS[node.op]!.gradient!(context))
     for (const [i, name] of node.inputs.entries()) {
       const gradient = gradients[i]
       if (gradient === undefined || !active.has(name)) continue

@@ -3,9 +3,10 @@ import { MurmurError } from '../protocol/errors.ts'
 import { type Layout, sizeOf } from '../protocol/layout.ts'
 import type { Manifest } from '../protocol/manifest.ts'
 import type { Builder } from './builder.ts'
-import { invalid, TYPE, type ValueInfo } from './graph.ts'
+import { byRules, invalid, TYPE, type ValueInfo } from './graph.ts'
 import type { Lowered } from './lower.ts'
 import { OPERATORS } from './operators/index.ts'
+import type { EmitContext } from './operators/types.ts'
 
 export type InputOptions = Manifest['data']['input']
 export type TargetOptions = Manifest['data']['target']
@@ -37,14 +38,15 @@ export function attachForward(
       b.add(node)
       continue
     }
-    emit({
+    const context: EmitContext = {
       node,
       b,
       shape: model.shapes.get(node.outputs[0]!)!,
       shapes: node.inputs.map((name) => model.shapes.get(name) ?? []),
       types: node.inputs.map((name) => model.types.get(name) ?? TYPE.float32),
       constant: (i) => model.constants.get(node.inputs[i]!),
-    })
+    }
+    byRules(node, () => emit(context))
   }
 }
 

@@ -57,6 +57,22 @@ export interface Graph {
 
 export const invalid = (message: string, cause?: unknown): MurmurError => new MurmurError('model-invalid', message, { cause })
 
+/**
+ * What `apply` makes of a node by rules that expect what the operator's specification demands: what a node lacks of it they trip over.
+ * @throws model-invalid
+ */
+export function byRules<T>(node: Node, apply: () => T): T {
+  try {
+    return apply()
+  } catch (error) {
+    if (error instanceof MurmurError) throw error
+    throw invalid(
+      `${describeNode(node)} lacks an input or attribute that it needs, or has one of the wrong kind; export the model again.`,
+      error,
+    )
+  }
+}
+
 export const describeNode = (node: Pick<Node, 'op' | 'name'>): string => (node.name === '' ? node.op : `${node.op} "${node.name}"`)
 
 const bytes = (array: Float32Array | BigInt64Array | Int32Array): Uint8Array =>

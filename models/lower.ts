@@ -4,7 +4,7 @@ import { sizeOf } from '../protocol/layout.ts'
 import { LIMITS } from '../protocol/limits.ts'
 import { type DecompositionContext, decompositionOf } from './decompositions/index.ts'
 import { fold } from './fold.ts'
-import { bytesOf, describeNode, invalid, type Node, type Tensor, type TensorType, TYPE } from './graph.ts'
+import { byRules, bytesOf, describeNode, invalid, type Node, type Tensor, type TensorType, TYPE } from './graph.ts'
 import type { Model } from './load.ts'
 import { OPERATORS, type Shape } from './operators/index.ts'
 import { poolBeforeRelu, prune } from './simplify.ts'
@@ -220,16 +220,7 @@ export function lower(model: Model, { batch, sample, training }: LowerOptions): 
     }
   }
   for (const node of graph.nodes) {
-    try {
-      visit(node, 0)
-    } catch (error) {
-      if (error instanceof MurmurError) throw error
-      // The rules expect what the operator's specification demands; what a node lacks of it they trip over.
-      throw invalid(
-        `${describeNode(node)} lacks an input or attribute that it needs, or has one of the wrong kind; export the model again.`,
-        error,
-      )
-    }
+    byRules(node, () => visit(node, 0))
   }
   const result = names.get(output.name)!
   const kept = prune(nodes, [result, ...updates.values()])

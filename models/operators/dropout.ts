@@ -16,12 +16,10 @@ const cast = (b: Builder, value: string, to: number): string => b.op('Cast', [va
 
 /** `count` numbers, uniform over the integers below 2^BITS, as float32: one round of SplitMix64 over counter and seed. */
 function uniform(b: Builder, count: number, seed: string, salt: number): string {
-  const counters = b.tensor(
-    int64Tensor(
-      BigInt64Array.from({ length: count }, (_, i) => BigInt.asIntN(64, BigInt(i + 1) * GOLDEN)),
-      [count],
-    ),
-  )
+  const number = (value: bigint) => b.tensor(int64Tensor(BigInt64Array.of(value), []))
+  // Counted in the graph: a constant of them would be larger than most models.
+  const positions = b.op('Range', [number(1n), number(BigInt(count) + 1n), number(1n)])
+  const counters = b.op('Mul', [positions, number(GOLDEN)])
   const place = b.tensor(int64Tensor(BigInt64Array.of(BigInt.asIntN(64, BigInt(salt + 1) * MIX)), [1]))
   const key = b.op('Mul', [b.op('Add', [seed, place]), b.tensor(int64Tensor(BigInt64Array.of(MIX), [1]))])
   const shift = (value: string, bits: number) => {
