@@ -33,7 +33,9 @@ if (node === undefined) {
 }
 if (node === process.execPath) {
   const { enableCompileCache } = await import('node:module')
-  enableCompileCache()
+  const { directory } = enableCompileCache()
+  // For worker threads and child processes, which would compile everything again.
+  if (directory !== undefined) process.env.NODE_COMPILE_CACHE ??= directory
   await import(entry)
 } else {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })

@@ -9,10 +9,10 @@ import { layoutSize } from '../../protocol/layout.ts'
 import { promise } from '../../protocol/sampling.ts'
 import { hexOf, type Task } from '../../protocol/task.ts'
 import type { PeerEvent } from '../events.ts'
-import { type LocalOptions, localOptions, parseOptions, pick } from '../options.ts'
+import { type LocalOptions, localOptions, parseOptions, pick, taskOptions } from '../options.ts'
 import { readConfig, writeConfig } from '../peer/directory.ts'
 import { type JoinTarget, parseJoinTarget } from '../peer/fetch-task.ts'
-import { type LaunchOptions, launch, type Running } from '../peer/launch.ts'
+import type { LaunchOptions, Running } from '../peer/launch.ts'
 import { sha256 } from '../sha256.ts'
 import { interruptible } from './interruptible.ts'
 import { createPrinter } from './printer.ts'
@@ -24,6 +24,7 @@ const LOOK_MILLIS = 250
 const SAY_MILLIS = 4000
 
 export async function startCommand(dir: string, given: Given): Promise<void> {
+  parseOptions(taskOptions, pick(taskOptions, given))
   await runPeer(dir, given, { found: given })
 }
 
@@ -72,6 +73,8 @@ async function runPeer(dir: string, given: Given, how: Pick<LaunchOptions, 'foun
   const stopping = interruptible()
   let running: Running | undefined
   try {
+    // Loaded late: a mistake in an option is told without waiting for the network's code.
+    const { launch } = await import('../peer/launch.ts')
     running = await launch({
       dir,
       local,
