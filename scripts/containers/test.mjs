@@ -8,7 +8,7 @@ const PEERS = 3
 const BUILD_MILLIS = 15 * 60_000
 const RUN_MILLIS = 6 * 60_000
 /** Progress after which one peer is killed. */
-const KILL_AFTER = /Round 2: validation accuracy/
+const KILL_AFTER = /Round 2: validation loss .* accuracy/
 const FINISHED = /Finished at round \d+: .*/
 
 const found = findEngine()
