@@ -42,6 +42,12 @@ export type PeerEvent =
       seconds: number
     }
   | { type: 'jumped'; from: number; to: number }
+  /** The state of others was looked at after falling far behind: taken over, or kept the own one, which does better. */
+  | { type: 'synced'; from: number; to: number; inputs: number; adopted: boolean; accuracy?: number; accuracyBefore?: number }
+  /** Someone became, or is no longer, a member. */
+  | { type: 'member'; peer: PeerId; member: boolean; role: 'peer' | 'admin'; why: 'admitted' | 'revoked' | 'expired' }
+  /** Where others can reach this peer has changed. */
+  | { type: 'addresses'; addresses: string[]; joinLine: string }
   | ({ type: 'evaluated'; round: number; split: 'validation' | 'test' } & Evaluation)
   | { type: 'equivocation'; author: PeerId; round: number }
   | { type: 'traffic'; received: number; sent: number }

@@ -42,6 +42,13 @@ export interface RequestOptions {
   timeout?: number
 }
 
+/** Who may use a peer. One check ahead of everything that others can reach. */
+export interface Gate {
+  isMember(peer: PeerId): boolean
+  /** Protocols that are also for those who are not members, within the strangers' limits. */
+  open: ReadonlySet<string>
+}
+
 /** Publish, subscribe, request, serve. Implemented by the libp2p host and by the lab's bus; one conformance suite for both. */
 export interface Network {
   readonly self: PeerId
@@ -73,6 +80,14 @@ export interface Network {
     address: string,
     options?: { signal?: AbortSignal; onRetry?: (attempt: number, waitMillis: number, why: string) => void },
   ): Promise<PeerId>
+  /** Sets the gate, or has it asked again after a change: who is no member then loses its connection. Until then everyone may. */
+  admit(gate: Gate): void
+  /** Addresses that a member has signed: it is dialled there where it is not connected. Empty: it is not sought any more. */
+  learn(peer: PeerId, addresses: readonly string[]): void
+  /** Counts something against a connected peer: gossip with it ends once enough has come together. Never for being an outlier. */
+  blame(peer: PeerId): void
+  /** How many processes with this peer's key are connected: more than one is a twin. 0 where it does not answer. */
+  processes(peer: PeerId): Promise<number>
   /** Bytes on the wire since start, all protocols, as counted below encryption's framing. */
   traffic(): { received: number; sent: number }
   start(): Promise<void>
@@ -215,9 +230,12 @@ export interface Store {
   loadAnnouncement(): Promise<Uint8Array | undefined>
   saveCheckpoint(checkpoint: Checkpoint): Promise<void>
   loadCheckpoint(): Promise<Checkpoint | undefined>
-  /** Others' newest signed records and evidence, so that a restart knows what it knew. */
-  saveRecord(key: string, envelope: Uint8Array): void
+  /** Others' newest signed records and evidence, so that a restart knows what it knew: encoded Signed messages. */
+  saveRecord(key: string, signed: Uint8Array): void
   loadRecords(): Uint8Array[]
+  /** What must never be forgotten, each a file for its owner's eyes only: members and revocations, and the invites this peer redeems. */
+  saveDocument(name: 'members' | 'invites', bytes: Uint8Array): Promise<void>
+  loadDocument(name: 'members' | 'invites'): Promise<Uint8Array | undefined>
   /** Appends to the audit trail; never throws for a full disk, but says so once through `onWarning`. */
   append(event: PeerEvent, wallMillis: number): void
   close(): Promise<void>

@@ -7,7 +7,14 @@ import { isEd25519PublicKey, type PeerId, peerIdOf } from './identity.ts'
 import { EnvelopeSchema } from './wire_pb.ts'
 
 /** One domain a type of record: a signature made for one can never pass for another. */
-export type Domain = 'murmuration-task' | 'murmuration-update'
+export type Domain =
+  | 'murmuration-task'
+  | 'murmuration-update'
+  | 'murmuration-membership'
+  | 'murmuration-revocation'
+  | 'murmuration-invite'
+  | 'murmuration-redemption'
+  | 'murmuration-addresses'
 
 export type Sign = (message: Uint8Array) => Uint8Array
 

@@ -80,7 +80,8 @@ export function openUpdate(envelope: Uint8Array, rules: UpdateRules): Update | R
 export const sameUpdate = (a: Update, b: Update): boolean => equals(a.signed, b.signed)
 
 export type GossipMessage =
-  | { type: 'announcement'; record: Uint8Array; inline: Uint8Array }
+  /** `inline` and `membership` are empty where they do not ride along. */
+  | { type: 'announcement'; record: Uint8Array; inline: Uint8Array; membership: Uint8Array }
   | { type: 'evidence'; first: Uint8Array; second: Uint8Array }
 
 /** The announcement as gossip carries it: the payload rides along where it is small. */
@@ -99,7 +100,12 @@ export function decodeGossip(bytes: Uint8Array): GossipMessage | RejectionCode {
     const { body } = fromBinary(GossipSchema, bytes)
     if (body.case === 'announcement')
       // Copies: what is kept must not hold on to the whole frame it came in.
-      return { type: 'announcement', record: body.value.record.slice(), inline: body.value.inline.slice() }
+      return {
+        type: 'announcement',
+        record: body.value.record.slice(),
+        inline: body.value.inline.slice(),
+        membership: body.value.membership.slice(),
+      }
     if (body.case === 'evidence') return { type: 'evidence', first: body.value.first.slice(), second: body.value.second.slice() }
     return 'wrong-version'
   } catch {

@@ -4,15 +4,15 @@
 // @generated from file protocol/wire.proto (package murmuration.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file protocol/wire.proto.
  */
 export const file_protocol_wire: GenFile = /*@__PURE__*/
-  fileDesc("ChNwcm90b2NvbC93aXJlLnByb3RvEg5tdXJtdXJhdGlvbi52MSJYCghFbnZlbG9wZRISCgpwdWJsaWNfa2V5GAEgASgMEhQKDHBheWxvYWRfdHlwZRgCIAEoDBIPCgdwYXlsb2FkGAMgASgMEhEKCXNpZ25hdHVyZRgFIAEoDCI5CgpQYXlsb2FkUmVmEgwKBGhhc2gYASABKAwSDgoGbGVuZ3RoGAIgASgEEg0KBWNvZGVjGAMgASgJInoKBlVwZGF0ZRIMCgR0YXNrGAEgASgMEg0KBXJvdW5kGAIgASgNEisKB3BheWxvYWQYAyABKAsyGi5tdXJtdXJhdGlvbi52MS5QYXlsb2FkUmVmEhcKD2FjY3VyYWN5X21pbGxpcxgEIAEoDRINCgVmaW5hbBgFIAEoCCIpCghFdmlkZW5jZRINCgVmaXJzdBgBIAEoDBIOCgZzZWNvbmQYAiABKAwidAoGR29zc2lwEjQKDGFubm91bmNlbWVudBgBIAEoCzIcLm11cm11cmF0aW9uLnYxLkFubm91bmNlbWVudEgAEiwKCGV2aWRlbmNlGAIgASgLMhgubXVybXVyYXRpb24udjEuRXZpZGVuY2VIAEIGCgRib2R5Ii4KDEFubm91bmNlbWVudBIOCgZyZWNvcmQYASABKAwSDgoGaW5saW5lGAIgASgMIg0KC1Rhc2tSZXF1ZXN0IiAKDFRhc2tSZXNwb25zZRIQCghtYW5pZmVzdBgBIAEoDCIeCg5SZWNvcmRzUmVxdWVzdBIMCgR0YXNrGAEgASgMIk4KD1JlY29yZHNSZXNwb25zZRIPCgdyZWNvcmRzGAEgAygMEioKCGV2aWRlbmNlGAIgAygLMhgubXVybXVyYXRpb24udjEuRXZpZGVuY2UiWgoOUGF5bG9hZFJlcXVlc3QSDAoEdGFzaxgBIAEoDBIMCgRoYXNoGAIgASgMEhMKCWhhc2hfbGlzdBgDIAEoCEgAEg8KBWNodW5rGAQgASgNSABCBgoEcGFydCIgCg9QYXlsb2FkUmVzcG9uc2USDQoFYnl0ZXMYASABKAxiBnByb3RvMw");
+  fileDesc("ChNwcm90b2NvbC93aXJlLnByb3RvEg5tdXJtdXJhdGlvbi52MSJYCghFbnZlbG9wZRISCgpwdWJsaWNfa2V5GAEgASgMEhQKDHBheWxvYWRfdHlwZRgCIAEoDBIPCgdwYXlsb2FkGAMgASgMEhEKCXNpZ25hdHVyZRgFIAEoDCI5CgpQYXlsb2FkUmVmEgwKBGhhc2gYASABKAwSDgoGbGVuZ3RoGAIgASgEEg0KBWNvZGVjGAMgASgJInoKBlVwZGF0ZRIMCgR0YXNrGAEgASgMEg0KBXJvdW5kGAIgASgNEisKB3BheWxvYWQYAyABKAsyGi5tdXJtdXJhdGlvbi52MS5QYXlsb2FkUmVmEhcKD2FjY3VyYWN5X21pbGxpcxgEIAEoDRINCgVmaW5hbBgFIAEoCCIpCghFdmlkZW5jZRINCgVmaXJzdBgBIAEoDBIOCgZzZWNvbmQYAiABKAwiggEKCk1lbWJlcnNoaXASDAoEdGFzaxgBIAEoDBILCgNrZXkYAiABKAwSIgoEcm9sZRgDIAEoDjIULm11cm11cmF0aW9uLnYxLlJvbGUSEQoJaXNzdWVkX2F0GAQgASgEEhIKCmV4cGlyZXNfYXQYBSABKAQSDgoGaW52aXRlGAYgASgMIjoKClJldm9jYXRpb24SDAoEdGFzaxgBIAEoDBILCgNrZXkYAiABKAwSEQoJaXNzdWVkX2F0GAMgASgEIoEBCgZJbnZpdGUSDAoEdGFzaxgBIAEoDBILCgNrZXkYAiABKAwSIgoEcm9sZRgDIAEoDjIULm11cm11cmF0aW9uLnYxLlJvbGUSDAoEdXNlcxgEIAEoDRISCgpleHBpcmVzX2F0GAUgASgEEhYKDm1lbWJlcl9zZWNvbmRzGAYgASgEIjYKClJlZGVtcHRpb24SDAoEdGFzaxgBIAEoDBILCgNrZXkYAiABKAwSDQoFbm9uY2UYAyABKAwiPgoJQWRkcmVzc2VzEgwKBHRhc2sYASABKAwSEAoIc2VxdWVuY2UYAiABKAQSEQoJYWRkcmVzc2VzGAMgAygJIpEBCgZTaWduZWQSEAoGdXBkYXRlGAEgASgMSAASLAoIZXZpZGVuY2UYAiABKAsyGC5tdXJtdXJhdGlvbi52MS5FdmlkZW5jZUgAEhQKCm1lbWJlcnNoaXAYAyABKAxIABIUCgpyZXZvY2F0aW9uGAQgASgMSAASEwoJYWRkcmVzc2VzGAUgASgMSABCBgoEYm9keSK1AQoGR29zc2lwEjQKDGFubm91bmNlbWVudBgBIAEoCzIcLm11cm11cmF0aW9uLnYxLkFubm91bmNlbWVudEgAEiwKCGV2aWRlbmNlGAIgASgLMhgubXVybXVyYXRpb24udjEuRXZpZGVuY2VIABIUCgptZW1iZXJzaGlwGAMgASgMSAASFAoKcmV2b2NhdGlvbhgEIAEoDEgAEhMKCWFkZHJlc3NlcxgFIAEoDEgAQgYKBGJvZHkiQgoMQW5ub3VuY2VtZW50Eg4KBnJlY29yZBgBIAEoDBIOCgZpbmxpbmUYAiABKAwSEgoKbWVtYmVyc2hpcBgDIAEoDCJFCgtUYXNrUmVxdWVzdBIOCgZpbnZpdGUYASABKAwSEgoKcmVkZW1wdGlvbhgCIAEoDBISCgptZW1iZXJzaGlwGAMgASgMIiAKDFRhc2tSZXNwb25zZRIQCghtYW5pZmVzdBgBIAEoDCJTCgtKb2luUmVxdWVzdBIMCgR0YXNrGAEgASgMEg4KBmludml0ZRgCIAEoDBISCgpyZWRlbXB0aW9uGAMgASgMEhIKCm1lbWJlcnNoaXAYBCABKAwiWQoMSm9pblJlc3BvbnNlEhIKCm1lbWJlcnNoaXAYASABKAwSJgoGcm9zdGVyGAIgAygLMhYubXVybXVyYXRpb24udjEuU2lnbmVkEg0KBXJvdW5kGAMgASgNIkEKDlJlY29yZHNSZXF1ZXN0EgwKBHRhc2sYASABKAwSDwoHZGlnZXN0cxgCIAEoDBIQCghzdGFydGluZxgDIAEoCCJWCg9SZWNvcmRzUmVzcG9uc2USJwoHcmVjb3JkcxgBIAMoCzIWLm11cm11cmF0aW9uLnYxLlNpZ25lZBIMCgRtb3JlGAIgASgIEgwKBHR3aW4YAyABKAgiagoOUGF5bG9hZFJlcXVlc3QSDAoEdGFzaxgBIAEoDBIMCgRoYXNoGAIgASgMEhMKCWhhc2hfbGlzdBgDIAEoCEgAEg8KBWNodW5rGAQgASgNSAASDgoEaGF2ZRgFIAEoCEgAQgYKBHBhcnQiIAoPUGF5bG9hZFJlc3BvbnNlEg0KBWJ5dGVzGAEgASgMKiUKBFJvbGUSDQoJUk9MRV9QRUVSEAASDgoKUk9MRV9BRE1JThABYgZwcm90bzM");
 
 /**
  * libp2p's signed envelope (RFC 0002), byte for byte.
@@ -145,6 +145,252 @@ export const EvidenceSchema: GenMessage<Evidence> = /*@__PURE__*/
   messageDesc(file_protocol_wire, 3);
 
 /**
+ * Domain murmuration-membership. Signed by the founder, or for a peer by an admin whom the founder named.
+ *
+ * @generated from message murmuration.v1.Membership
+ */
+export type Membership = Message<"murmuration.v1.Membership"> & {
+  /**
+   * @generated from field: bytes task = 1;
+   */
+  task: Uint8Array;
+
+  /**
+   * the member's public key
+   *
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * @generated from field: murmuration.v1.Role role = 3;
+   */
+  role: Role;
+
+  /**
+   * seconds since 1970
+   *
+   * @generated from field: uint64 issued_at = 4;
+   */
+  issuedAt: bigint;
+
+  /**
+   * 0: never
+   *
+   * @generated from field: uint64 expires_at = 5;
+   */
+  expiresAt: bigint;
+
+  /**
+   * public key of the invite that was redeemed; empty: none was
+   *
+   * @generated from field: bytes invite = 6;
+   */
+  invite: Uint8Array;
+};
+
+/**
+ * Describes the message murmuration.v1.Membership.
+ * Use `create(MembershipSchema)` to create a new message.
+ */
+export const MembershipSchema: GenMessage<Membership> = /*@__PURE__*/
+  messageDesc(file_protocol_wire, 4);
+
+/**
+ * Domain murmuration-revocation. Signed by the founder, or for a peer by an admin. Never taken back.
+ *
+ * @generated from message murmuration.v1.Revocation
+ */
+export type Revocation = Message<"murmuration.v1.Revocation"> & {
+  /**
+   * @generated from field: bytes task = 1;
+   */
+  task: Uint8Array;
+
+  /**
+   * of the member, or of an invite
+   *
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * @generated from field: uint64 issued_at = 3;
+   */
+  issuedAt: bigint;
+};
+
+/**
+ * Describes the message murmuration.v1.Revocation.
+ * Use `create(RevocationSchema)` to create a new message.
+ */
+export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
+  messageDesc(file_protocol_wire, 5);
+
+/**
+ * Domain murmuration-invite. A key pair certified by its issuer, who alone redeems it.
+ *
+ * @generated from message murmuration.v1.Invite
+ */
+export type Invite = Message<"murmuration.v1.Invite"> & {
+  /**
+   * @generated from field: bytes task = 1;
+   */
+  task: Uint8Array;
+
+  /**
+   * the invite's public key
+   *
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * @generated from field: murmuration.v1.Role role = 3;
+   */
+  role: Role;
+
+  /**
+   * @generated from field: uint32 uses = 4;
+   */
+  uses: number;
+
+  /**
+   * 0: never
+   *
+   * @generated from field: uint64 expires_at = 5;
+   */
+  expiresAt: bigint;
+
+  /**
+   * how long a membership lasts; 0: for ever
+   *
+   * @generated from field: uint64 member_seconds = 6;
+   */
+  memberSeconds: bigint;
+};
+
+/**
+ * Describes the message murmuration.v1.Invite.
+ * Use `create(InviteSchema)` to create a new message.
+ */
+export const InviteSchema: GenMessage<Invite> = /*@__PURE__*/
+  messageDesc(file_protocol_wire, 6);
+
+/**
+ * Domain murmuration-redemption. Signed with the invite's key by whoever was given it.
+ *
+ * @generated from message murmuration.v1.Redemption
+ */
+export type Redemption = Message<"murmuration.v1.Redemption"> & {
+  /**
+   * @generated from field: bytes task = 1;
+   */
+  task: Uint8Array;
+
+  /**
+   * the public key of the peer that is to become a member
+   *
+   * @generated from field: bytes key = 2;
+   */
+  key: Uint8Array;
+
+  /**
+   * 16 bytes
+   *
+   * @generated from field: bytes nonce = 3;
+   */
+  nonce: Uint8Array;
+};
+
+/**
+ * Describes the message murmuration.v1.Redemption.
+ * Use `create(RedemptionSchema)` to create a new message.
+ */
+export const RedemptionSchema: GenMessage<Redemption> = /*@__PURE__*/
+  messageDesc(file_protocol_wire, 7);
+
+/**
+ * Domain murmuration-addresses. Where a member can be dialled; the newest sequence counts.
+ *
+ * @generated from message murmuration.v1.Addresses
+ */
+export type Addresses = Message<"murmuration.v1.Addresses"> & {
+  /**
+   * @generated from field: bytes task = 1;
+   */
+  task: Uint8Array;
+
+  /**
+   * milliseconds since 1970, strictly increasing
+   *
+   * @generated from field: uint64 sequence = 2;
+   */
+  sequence: bigint;
+
+  /**
+   * @generated from field: repeated string addresses = 3;
+   */
+  addresses: string[];
+};
+
+/**
+ * Describes the message murmuration.v1.Addresses.
+ * Use `create(AddressesSchema)` to create a new message.
+ */
+export const AddressesSchema: GenMessage<Addresses> = /*@__PURE__*/
+  messageDesc(file_protocol_wire, 8);
+
+/**
+ * One signed thing, as gossip, the state exchange and stores hold it.
+ *
+ * @generated from message murmuration.v1.Signed
+ */
+export type Signed = Message<"murmuration.v1.Signed"> & {
+  /**
+   * @generated from oneof murmuration.v1.Signed.body
+   */
+  body: {
+    /**
+     * @generated from field: bytes update = 1;
+     */
+    value: Uint8Array;
+    case: "update";
+  } | {
+    /**
+     * @generated from field: murmuration.v1.Evidence evidence = 2;
+     */
+    value: Evidence;
+    case: "evidence";
+  } | {
+    /**
+     * @generated from field: bytes membership = 3;
+     */
+    value: Uint8Array;
+    case: "membership";
+  } | {
+    /**
+     * @generated from field: bytes revocation = 4;
+     */
+    value: Uint8Array;
+    case: "revocation";
+  } | {
+    /**
+     * @generated from field: bytes addresses = 5;
+     */
+    value: Uint8Array;
+    case: "addresses";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message murmuration.v1.Signed.
+ * Use `create(SignedSchema)` to create a new message.
+ */
+export const SignedSchema: GenMessage<Signed> = /*@__PURE__*/
+  messageDesc(file_protocol_wire, 9);
+
+/**
  * What gossip carries.
  *
  * @generated from message murmuration.v1.Gossip
@@ -165,6 +411,24 @@ export type Gossip = Message<"murmuration.v1.Gossip"> & {
      */
     value: Evidence;
     case: "evidence";
+  } | {
+    /**
+     * @generated from field: bytes membership = 3;
+     */
+    value: Uint8Array;
+    case: "membership";
+  } | {
+    /**
+     * @generated from field: bytes revocation = 4;
+     */
+    value: Uint8Array;
+    case: "revocation";
+  } | {
+    /**
+     * @generated from field: bytes addresses = 5;
+     */
+    value: Uint8Array;
+    case: "addresses";
   } | { case: undefined; value?: undefined };
 };
 
@@ -173,7 +437,7 @@ export type Gossip = Message<"murmuration.v1.Gossip"> & {
  * Use `create(GossipSchema)` to create a new message.
  */
 export const GossipSchema: GenMessage<Gossip> = /*@__PURE__*/
-  messageDesc(file_protocol_wire, 4);
+  messageDesc(file_protocol_wire, 10);
 
 /**
  * @generated from message murmuration.v1.Announcement
@@ -192,6 +456,13 @@ export type Announcement = Message<"murmuration.v1.Announcement"> & {
    * @generated from field: bytes inline = 2;
    */
   inline: Uint8Array;
+
+  /**
+   * the author's, where the network admits by invitation
+   *
+   * @generated from field: bytes membership = 3;
+   */
+  membership: Uint8Array;
 };
 
 /**
@@ -199,14 +470,33 @@ export type Announcement = Message<"murmuration.v1.Announcement"> & {
  * Use `create(AnnouncementSchema)` to create a new message.
  */
 export const AnnouncementSchema: GenMessage<Announcement> = /*@__PURE__*/
-  messageDesc(file_protocol_wire, 5);
+  messageDesc(file_protocol_wire, 11);
 
 /**
- * Protocol /murmuration/task/1: the task that the answering peer works on.
+ * Protocol /murmuration/task/1, also for non-members: the task that the answering peer works on.
+ * Where admission is by invitation, only to whoever shows an invite or a membership of its own.
  *
  * @generated from message murmuration.v1.TaskRequest
  */
 export type TaskRequest = Message<"murmuration.v1.TaskRequest"> & {
+  /**
+   * an Envelope around an Invite
+   *
+   * @generated from field: bytes invite = 1;
+   */
+  invite: Uint8Array;
+
+  /**
+   * an Envelope around a Redemption
+   *
+   * @generated from field: bytes redemption = 2;
+   */
+  redemption: Uint8Array;
+
+  /**
+   * @generated from field: bytes membership = 3;
+   */
+  membership: Uint8Array;
 };
 
 /**
@@ -214,7 +504,7 @@ export type TaskRequest = Message<"murmuration.v1.TaskRequest"> & {
  * Use `create(TaskRequestSchema)` to create a new message.
  */
 export const TaskRequestSchema: GenMessage<TaskRequest> = /*@__PURE__*/
-  messageDesc(file_protocol_wire, 6);
+  messageDesc(file_protocol_wire, 12);
 
 /**
  * @generated from message murmuration.v1.TaskResponse
@@ -233,10 +523,75 @@ export type TaskResponse = Message<"murmuration.v1.TaskResponse"> & {
  * Use `create(TaskResponseSchema)` to create a new message.
  */
 export const TaskResponseSchema: GenMessage<TaskResponse> = /*@__PURE__*/
-  messageDesc(file_protocol_wire, 7);
+  messageDesc(file_protocol_wire, 13);
 
 /**
- * Protocol /murmuration/records/1: the newest signed records held, one an author, and evidence.
+ * Protocol /murmuration/join/1, also for non-members: becomes a member, or shows that it is one.
+ *
+ * @generated from message murmuration.v1.JoinRequest
+ */
+export type JoinRequest = Message<"murmuration.v1.JoinRequest"> & {
+  /**
+   * @generated from field: bytes task = 1;
+   */
+  task: Uint8Array;
+
+  /**
+   * @generated from field: bytes invite = 2;
+   */
+  invite: Uint8Array;
+
+  /**
+   * @generated from field: bytes redemption = 3;
+   */
+  redemption: Uint8Array;
+
+  /**
+   * of the asking peer, signed before
+   *
+   * @generated from field: bytes membership = 4;
+   */
+  membership: Uint8Array;
+};
+
+/**
+ * Describes the message murmuration.v1.JoinRequest.
+ * Use `create(JoinRequestSchema)` to create a new message.
+ */
+export const JoinRequestSchema: GenMessage<JoinRequest> = /*@__PURE__*/
+  messageDesc(file_protocol_wire, 14);
+
+/**
+ * @generated from message murmuration.v1.JoinResponse
+ */
+export type JoinResponse = Message<"murmuration.v1.JoinResponse"> & {
+  /**
+   * @generated from field: bytes membership = 1;
+   */
+  membership: Uint8Array;
+
+  /**
+   * Memberships and revocations that the answering peer holds, so that one bootstrap cannot hide the rest.
+   *
+   * @generated from field: repeated murmuration.v1.Signed roster = 2;
+   */
+  roster: Signed[];
+
+  /**
+   * @generated from field: uint32 round = 3;
+   */
+  round: number;
+};
+
+/**
+ * Describes the message murmuration.v1.JoinResponse.
+ * Use `create(JoinResponseSchema)` to create a new message.
+ */
+export const JoinResponseSchema: GenMessage<JoinResponse> = /*@__PURE__*/
+  messageDesc(file_protocol_wire, 15);
+
+/**
+ * Protocol /murmuration/records/1, the state exchange: what the answering peer holds and the asking one lacks.
  *
  * @generated from message murmuration.v1.RecordsRequest
  */
@@ -245,6 +600,20 @@ export type RecordsRequest = Message<"murmuration.v1.RecordsRequest"> & {
    * @generated from field: bytes task = 1;
    */
   task: Uint8Array;
+
+  /**
+   * First 8 bytes of the SHA-256 of each Signed held, one after the other.
+   *
+   * @generated from field: bytes digests = 2;
+   */
+  digests: Uint8Array;
+
+  /**
+   * The asking peer has just started and is about to sign: is it there twice?
+   *
+   * @generated from field: bool starting = 3;
+   */
+  starting: boolean;
 };
 
 /**
@@ -252,21 +621,28 @@ export type RecordsRequest = Message<"murmuration.v1.RecordsRequest"> & {
  * Use `create(RecordsRequestSchema)` to create a new message.
  */
 export const RecordsRequestSchema: GenMessage<RecordsRequest> = /*@__PURE__*/
-  messageDesc(file_protocol_wire, 8);
+  messageDesc(file_protocol_wire, 16);
 
 /**
  * @generated from message murmuration.v1.RecordsResponse
  */
 export type RecordsResponse = Message<"murmuration.v1.RecordsResponse"> & {
   /**
-   * @generated from field: repeated bytes records = 1;
+   * @generated from field: repeated murmuration.v1.Signed records = 1;
    */
-  records: Uint8Array[];
+  records: Signed[];
 
   /**
-   * @generated from field: repeated murmuration.v1.Evidence evidence = 2;
+   * @generated from field: bool more = 2;
    */
-  evidence: Evidence[];
+  more: boolean;
+
+  /**
+   * Another process with the asking peer's key is connected.
+   *
+   * @generated from field: bool twin = 3;
+   */
+  twin: boolean;
 };
 
 /**
@@ -274,10 +650,10 @@ export type RecordsResponse = Message<"murmuration.v1.RecordsResponse"> & {
  * Use `create(RecordsResponseSchema)` to create a new message.
  */
 export const RecordsResponseSchema: GenMessage<RecordsResponse> = /*@__PURE__*/
-  messageDesc(file_protocol_wire, 9);
+  messageDesc(file_protocol_wire, 17);
 
 /**
- * Protocol /murmuration/payload/1: the hash list, or one chunk.
+ * Protocol /murmuration/payload/1: the hash list, one chunk, or word of what the asking peer now holds.
  *
  * @generated from message murmuration.v1.PayloadRequest
  */
@@ -307,6 +683,12 @@ export type PayloadRequest = Message<"murmuration.v1.PayloadRequest"> & {
      */
     value: number;
     case: "chunk";
+  } | {
+    /**
+     * @generated from field: bool have = 5;
+     */
+    value: boolean;
+    case: "have";
   } | { case: undefined; value?: undefined };
 };
 
@@ -315,7 +697,7 @@ export type PayloadRequest = Message<"murmuration.v1.PayloadRequest"> & {
  * Use `create(PayloadRequestSchema)` to create a new message.
  */
 export const PayloadRequestSchema: GenMessage<PayloadRequest> = /*@__PURE__*/
-  messageDesc(file_protocol_wire, 10);
+  messageDesc(file_protocol_wire, 18);
 
 /**
  * @generated from message murmuration.v1.PayloadResponse
@@ -332,5 +714,31 @@ export type PayloadResponse = Message<"murmuration.v1.PayloadResponse"> & {
  * Use `create(PayloadResponseSchema)` to create a new message.
  */
 export const PayloadResponseSchema: GenMessage<PayloadResponse> = /*@__PURE__*/
-  messageDesc(file_protocol_wire, 11);
+  messageDesc(file_protocol_wire, 19);
+
+/**
+ * @generated from enum murmuration.v1.Role
+ */
+export const Role = {
+  /**
+   * @generated from enum value: ROLE_PEER = 0;
+   */
+  PEER: 0,
+
+  /**
+   * @generated from enum value: ROLE_ADMIN = 1;
+   */
+  ADMIN: 1,
+} as const;
+
+/**
+ * @generated from enum murmuration.v1.Role
+ */
+export type Role = (typeof Role)[keyof typeof Role] | UnknownEnum;
+
+/**
+ * Describes the enum murmuration.v1.Role.
+ */
+export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
+  enumDesc(file_protocol_wire, 0);
 

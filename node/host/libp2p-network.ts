@@ -133,6 +133,14 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       const ended = AbortSignal.any([life.signal, ...(signal ? [signal] : [])])
       return keepConnected(linkTo(node, address), { clock, random, signal: ended, ...(onRetry && { onRetry }) })
     },
+    admit(gate) {
+      serving.admit(gate)
+    },
+    learn() {},
+    blame() {},
+    async processes(peer) {
+      return running !== undefined && connected(running.node).includes(peer) ? 1 : 0
+    },
     traffic: () => ({ ...meter }),
     start() {
       changing = changing.catch(() => {}).then(begin)

@@ -2,13 +2,11 @@
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { type PeerId, shortId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Network } from '../ports.ts'
+import type { Gate, Network } from '../ports.ts'
 import { oneLine } from './why.ts'
 
 export type Handler = Parameters<Network['serve']>[1]
 
-/** Requests of one peer being answered at a time: four pulls of four chunks. More are refused, so that nobody can fill our memory. */
-const IN_FLIGHT = 16
 /** Characters of a refusal's message. */
 const REASON_LENGTH = 300
 
@@ -19,6 +17,8 @@ export const REPLY_BYTES = 1 + LIMITS.responseBytes
 
 export interface Serving {
   set(protocol: string, handler: Handler): void
+  /** From now on `gate` says who is answered. */
+  admit(gate: Gate): void
   protocols(): string[]
   /** The reply's bytes: a status byte and the body, or a status byte and the reason in UTF-8. Never rejects. */
   answer(protocol: string, body: Uint8Array, from: PeerId): Promise<Uint8Array>
@@ -26,14 +26,16 @@ export interface Serving {
 
 export function createServing(): Serving {
   const handlers = new Map<string, Handler>()
+  let gate: Gate | undefined
   const inFlight = new Map<PeerId, number>()
 
   async function handle(protocol: string, body: Uint8Array, from: PeerId): Promise<Uint8Array> {
     const handler = handlers.get(protocol)
     if (handler === undefined) throw new MurmurError('peer-refused', `${protocol} is not served`)
-    if (body.length > LIMITS.requestBytes) {
-      throw new MurmurError('limit-exceeded', `the request has ${body.length} bytes; at most ${LIMITS.requestBytes} are accepted`)
-    }
+    const isStranger = gate !== undefined && !gate.isMember(from)
+    if (isStranger && !gate?.open.has(protocol)) throw new MurmurError('peer-refused', 'only members of the network are answered')
+    const most = isStranger ? LIMITS.strangerRequestBytes : LIMITS.requestBytes
+    if (body.length > most) throw new MurmurError('limit-exceeded', `the request has ${body.length} bytes; at most ${most} are accepted`)
     const response = await handler(body, from)
     if (response.length > LIMITS.responseBytes) {
       throw new MurmurError('limit-exceeded', `the response would have ${response.length} bytes; at most ${LIMITS.responseBytes} are sent`)
@@ -43,10 +45,13 @@ export function createServing(): Serving {
 
   return {
     set: (protocol, handler) => void handlers.set(protocol, handler),
+    admit: (next) => {
+      gate = next
+    },
     protocols: () => [...handlers.keys()],
     async answer(protocol, body, from) {
       const busy = inFlight.get(from) ?? 0
-      if (busy >= IN_FLIGHT) return reply(REFUSED, utf8(`busy: ${busy} requests of yours are being answered`))
+      if (busy >= LIMITS.requestsInFlight) return reply(REFUSED, utf8(`busy: ${busy} requests of yours are being answered`))
       inFlight.set(from, busy + 1)
       try {
         return reply(OK, await handle(protocol, body, from))

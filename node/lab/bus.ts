@@ -261,6 +261,16 @@ export function createBus(options: BusOptions): Bus {
         }
         return keepConnected(link, { clock, random, signal: ending.signal, ...(onRetry && { onRetry }) })
       },
+      admit(next) {
+        serving.admit(next)
+        update(self)
+      },
+      // All started peers are linked: nobody has to be dialled, and each id runs once.
+      learn() {},
+      blame() {},
+      async processes(peer) {
+        return linked(self, peer) ? 1 : 0
+      },
       traffic: () => ({ ...traffic }),
       async start() {
         if (node !== undefined) return

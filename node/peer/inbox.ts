@@ -5,15 +5,8 @@ import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { REJECTIONS, type RejectionCode } from '../../protocol/rejections.ts'
-import {
-  decodeGossip,
-  encodeAnnouncement,
-  inlineFits,
-  openEvidence,
-  openUpdate,
-  type Update,
-  type UpdateRules,
-} from '../../protocol/update.ts'
+import { decodeSigned, encodeSigned, recordIn, signedMessage } from '../../protocol/signed.ts'
+import { decodeGossip, inlineFits, openEvidence, openUpdate, type Update, type UpdateRules } from '../../protocol/update.ts'
 import { RecordsRequestSchema, RecordsResponseSchema, TaskResponseSchema } from '../../protocol/wire_pb.ts'
 import type { PeerEvent } from '../events.ts'
 import type { Verdict } from '../ports.ts'
@@ -64,7 +57,7 @@ export function createInbox(
       loop.dropInline(update)
       return refuse(code, { author: update.author, round: update.round, ...(from && { from }) })
     }
-    store.saveRecord(update.author, encodeAnnouncement(update.envelope, new Uint8Array()))
+    store.saveRecord(update.author, encodeSigned({ kind: 'update', envelope: update.envelope }))
     return 'accept'
   }
 
@@ -103,13 +96,15 @@ export function createInbox(
     const body = toBinary(RecordsRequestSchema, create(RecordsRequestSchema, { task: task.id }))
     const bytes = await network.request(peer, RECORDS_PROTOCOL, body, { signal: stopping.signal })
     const response = fromBinary(RecordsResponseSchema, bytes)
-    for (const envelope of response.records.slice(0, LIMITS.recordsPerPage)) {
-      const update = openUpdate(envelope, rules)
+    for (const signed of response.records.slice(0, LIMITS.recordsPerPage)) {
+      const record = recordIn(signed)
+      if (record?.kind === 'evidence') takeEvidence(record.first, record.second, peer)
+      if (record?.kind !== 'update') continue
+      const update = openUpdate(record.envelope, rules)
       if (typeof update === 'string') refuse(update, { from: peer })
       // Most of a page is known already; only what is new or wrong is worth an event.
       else if (!loop.knows(update) && take(update, peer) === 'accept') hearsay(update.author)
     }
-    for (const pair of response.evidence.slice(0, LIMITS.recordsPerPage)) takeEvidence(pair.first, pair.second, peer)
   }
 
   function scheduleExchange(): void {
@@ -146,24 +141,26 @@ export function createInbox(
         return toBinary(
           RecordsResponseSchema,
           create(RecordsResponseSchema, {
-            records: loop.records().slice(0, LIMITS.recordsPerPage),
-            evidence: [...evidence.values()].slice(0, LIMITS.recordsPerPage / 4),
+            records: [
+              ...[...evidence.values()].map((pair) => signedMessage({ kind: 'evidence', ...pair })),
+              ...loop.records().map((envelope) => signedMessage({ kind: 'update', envelope })),
+            ].slice(0, LIMITS.recordsPerPage),
           }),
         )
       })
     },
     recall() {
       for (const message of store.loadRecords()) {
-        const decoded = decodeGossip(message)
-        if (typeof decoded === 'string') continue
-        if (decoded.type === 'evidence') {
+        const decoded = decodeSigned(message)
+        if (decoded?.kind === 'evidence') {
           const updates = openEvidence(decoded.first, decoded.second, rules)
           if (typeof updates === 'string') continue
           evidence.set(updates[0].author, { first: decoded.first, second: decoded.second })
           loop.dispatch({ type: 'evidence', updates })
           continue
         }
-        const update = openUpdate(decoded.record, rules)
+        if (decoded?.kind !== 'update') continue
+        const update = openUpdate(decoded.envelope, rules)
         if (typeof update === 'string' || update.author === network.self) continue
         loop.dispatch({ type: 'record', update, now: clock.now() })
         loop.dispatch({ type: 'peer-gone', peer: update.author, now: clock.now() })

@@ -6,6 +6,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import type { RejectionCode } from '../../protocol/rejections.ts'
 import { reduce } from '../../protocol/round/reducer.ts'
 import type { RoundConfig, RoundEffect, RoundEvent, RoundState } from '../../protocol/round/state.ts'
+import { encodeSigned } from '../../protocol/signed.ts'
 import { hexOf, topicOf } from '../../protocol/task.ts'
 import { encodeEvidence, sameUpdate, type Update } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
@@ -121,11 +122,11 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
   }
 
   async function tellEquivocation(first: Update, second: Update): Promise<void> {
-    const message = encodeEvidence(first.envelope, second.envelope)
-    outlets.evidence.set(first.author, { first: first.envelope, second: second.envelope })
+    const pair = { first: first.envelope, second: second.envelope }
+    outlets.evidence.set(first.author, pair)
     emit({ type: 'equivocation', author: first.author, round: first.round })
-    store.saveRecord(`evidence ${first.author}`, message)
-    await network.publish(topicOf(task), message)
+    store.saveRecord(`evidence ${first.author}`, encodeSigned({ kind: 'evidence', ...pair }))
+    await network.publish(topicOf(task), encodeEvidence(pair.first, pair.second))
   }
 
   /** Work that must not be lost sight of: `stop` waits for it, and a failure ends the peer with one sentence. */

@@ -5,6 +5,7 @@ import type { Checkpoint, Store } from '../ports.ts'
 export function memoryStore(): Store {
   const objects = new Map<string, Uint8Array>()
   const records = new Map<string, Uint8Array>()
+  const documents = new Map<string, Uint8Array>()
   let announcement: Uint8Array | undefined
   let checkpoint: Checkpoint | undefined
   return {
@@ -34,6 +35,12 @@ export function memoryStore(): Store {
     },
     loadRecords() {
       return [...records.values()]
+    },
+    async saveDocument(name, bytes) {
+      documents.set(name, bytes)
+    },
+    async loadDocument(name) {
+      return documents.get(name)
     },
     append() {},
     async close() {},

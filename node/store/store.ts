@@ -39,6 +39,8 @@ export async function openStore(dir: string, options: StoreOptions): Promise<Sto
     loadAnnouncement: () => readIfPresent(announcement),
     saveCheckpoint: (checkpoint) => inTurn(() => checkpoints.save(checkpoint)),
     loadCheckpoint: () => checkpoints.load(),
+    saveDocument: (name, bytes) => inTurn(() => writeDurable(join(folder, name), bytes, { mode: 0o600 })),
+    loadDocument: (name) => readIfPresent(join(folder, name)),
     saveRecord: audit.saveRecord,
     loadRecords: audit.loadRecords,
     append: audit.append,

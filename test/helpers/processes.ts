@@ -1,5 +1,6 @@
 // Real `murmur` processes for tests: started, watched through their JSON lines, and always ended with the test.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
@@ -95,3 +96,13 @@ export const quickTask = (peers: number, rounds: number): string[] => [
   ...['--model', 'softmax', '--min-peers', String(peers), '--rounds', String(rounds), '--steps', '20'],
   ...['--gather-min-seconds', '1', '--gather-max-seconds', '15', '--rule', 'trimmed-mean', '--test-task'],
 ]
+
+/** A founder and joiners in directories of their own. */
+export async function network(t: Test, peers: number, rounds: number, extra: (i: number) => string[] = () => []) {
+  const dir = t.testdir({})
+  const founder = murmur(t, ['start', join(dir, '1'), ...quickTask(peers, rounds), ...quick(`1/${peers}`), ...extra(1)])
+  const { joinLine } = await founder.event('ready')
+  const joinArguments = (i: number) => ['join', joinLine, '--dir', join(dir, String(i)), ...quick(`${i}/${peers}`), ...extra(i)]
+  const joiners = Array.from({ length: peers - 1 }, (_, i) => murmur(t, joinArguments(i + 2)))
+  return { dir, joinLine, joinArguments, processes: [founder, ...joiners] }
+}
