@@ -5,7 +5,7 @@ import type { PeerId } from '../protocol/identity.ts'
 import type { RejectionCode } from '../protocol/rejections.ts'
 import type { Evaluation } from './ports.ts'
 
-export type Phase = 'starting' | 'waiting' | 'training' | 'gathering' | 'aggregating' | 'finished' | 'stopped'
+export type Phase = 'starting' | 'waiting' | 'training' | 'gathering' | 'syncing' | 'aggregating' | 'finished' | 'stopped'
 
 export type PeerEvent =
   | {
@@ -42,7 +42,7 @@ export type PeerEvent =
       seconds: number
     }
   | { type: 'jumped'; from: number; to: number }
-  /** The state of others was looked at after falling far behind: taken over, or kept the own one, which does better. */
+  /** After falling far behind, the state of others was looked at, and taken over or, where it does worse than the own one, not. `accuracy` is theirs, `accuracyBefore` the own one. */
   | { type: 'synced'; from: number; to: number; inputs: number; adopted: boolean; accuracy?: number; accuracyBefore?: number }
   /** Someone became, or is no longer, a member. */
   | { type: 'member'; peer: PeerId; member: boolean; role: 'peer' | 'admin'; why: 'admitted' | 'revoked' | 'expired' }

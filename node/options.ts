@@ -51,7 +51,11 @@ export const taskOptions = z.strictObject({
   name: key(z.string().min(1).max(100).default('my-network'), 'name of the network', 'NAME'),
   model: key(z.string().default('mnist-cnn'), `forward model: ${Object.keys(ZOO).join(', ')}, or a path to an .onnx file`, 'MODEL'),
   rule: key(z.string().default('nnm | trimmed-mean'), 'aggregation: [nnm |] mean, trimmed-mean or median', 'RULE'),
-  codec: key(z.enum(['float32', 'float16', 'int8']).default('float32'), 'how models are encoded to travel', 'CODEC'),
+  codec: key(
+    z.enum(['float32', 'float16', 'int8']).optional(),
+    'how models are encoded to travel: float32, float16 or int8 (default: int8, with BatchNormalization float16)',
+    'CODEC',
+  ),
   admission: key(z.enum(['open', 'invite']).default('open'), 'who may take part: anyone with the line, or who is invited', 'MODE'),
   byzantineShare: key(z.coerce.number().min(0).max(0.49).default(0.2), 'share of members that may be malicious', 'SHARE'),
   minPeers: key(whole.max(1024).default(4), 'round 1 starts when this many peers are present', 'N'),

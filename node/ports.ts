@@ -40,6 +40,8 @@ export interface RequestOptions {
   signal?: AbortSignal
   /** Milliseconds; default LIMITS.requestMillis. */
   timeout?: number
+  /** The response may lie in memory that is used again: whoever asks for this is done with it before the event loop's next turn. */
+  lend?: boolean
 }
 
 /** Who may use a peer. One check ahead of everything that others can reach. */
@@ -73,8 +75,11 @@ export interface Network {
   publish(topic: string, message: Uint8Array): Promise<number>
   /** One request, one response, both bounded by LIMITS. @throws peer-unreachable, peer-refused, limit-exceeded, cancelled */
   request(peer: PeerId, protocol: string, body: Uint8Array, options?: RequestOptions): Promise<Uint8Array>
-  /** Answers requests; a MurmurError thrown by the handler reaches the asker as `peer-refused` with its message. */
-  serve(protocol: string, handler: (body: Uint8Array, from: PeerId) => Promise<Uint8Array>): void
+  /**
+   * Answers requests; a MurmurError thrown by the handler reaches the asker as `peer-refused` with its message. A response in parts is
+   * sent as one, without being put together before.
+   */
+  serve(protocol: string, handler: (body: Uint8Array, from: PeerId) => Promise<Uint8Array | Uint8Array[]>): void
   /** Keeps trying to be connected to a multiaddr, with jittered backoff; resolves with the peer's id when first connected. `onRetry` tells of each failure. */
   connect(
     address: string,
@@ -179,8 +184,8 @@ export interface AggregateRequest {
   length: number
   shared: number
   maxAbs: number
-  /** The own decoded vector, `length` floats. */
-  own: Float32Array
+  /** The own decoded vector, `length` floats; missing where it takes no part. */
+  own?: Float32Array
   inputs: readonly EncodedInput[]
   /** Measure what these authors moved (test tasks): the rule is run again without them. */
   probe?: { authors: readonly PeerId[]; start: Float32Array }
@@ -188,7 +193,7 @@ export interface AggregateRequest {
 
 export interface AggregateOutcome {
   output: Float32Array
-  own: InputAudit
+  own?: InputAudit
   /** One for each input, in order; `rejected` names the gate's code where it did not reach the rule. */
   inputs: ({ author: PeerId } & ({ audit: InputAudit } | { rejected: 'wrong-length' | 'not-finite' | 'out-of-bounds' }))[]
   /** |aggregate with - without the probed authors| / |mean of the others - start of the round|. */
@@ -223,8 +228,10 @@ export interface Store {
   /** Encoded payloads by the hex of their root hash. */
   putObject(root: string, bytes: Uint8Array): Promise<void>
   getObject(root: string): Promise<Uint8Array | undefined>
-  /** Removes objects that are not in `keep`. */
+  /** Removes objects that are not in `keep`, and what was left of pulling others. */
   pruneObjects(keep: ReadonlySet<string>): Promise<void>
+  /** A payload to be put together chunk by chunk, with what a former process had of it. One at a time for a root. */
+  openPart(root: string, length: number): Promise<PartialObject>
   /** The newest own signed record: what is republished, byte for byte, after a crash. */
   saveAnnouncement(envelope: Uint8Array): Promise<void>
   loadAnnouncement(): Promise<Uint8Array | undefined>
@@ -241,8 +248,26 @@ export interface Store {
   close(): Promise<void>
 }
 
+/** A payload that is being put together; what is told to it survives a restart. */
+export interface PartialObject {
+  readonly payload: Uint8Array
+  /** The hash list, where it is known. */
+  list?: Uint8Array
+  /** Chunks that are there, each verified against the list. */
+  readonly chunks: Set<number>
+  /** Notes a chunk that was written into `payload`. Not durable, nor need it be: chunks are verified again when they are read. */
+  save(index: number): void
+  /** All chunks are there: it becomes an object, durably. @throws disk-failed */
+  finish(): Promise<void>
+  /** Not now: what is there stays for another time. */
+  leave(): Promise<void>
+}
+
 export interface PayloadExchange {
-  /** Holds the payload of `ref` in the store, pulling it from any of `sources` (tried in turn) where it is not there yet. */
+  /**
+   * Holds the payload of `ref` in the store, pulling it where it is not there yet: from one of those among `sources` who are known to
+   * hold it (the first one, its author, and who said so), then from the others in turn.
+   */
   pull(
     ref: PayloadRef,
     sources: () => PeerId[],

@@ -21,5 +21,16 @@ export function peerIdOf(publicKey: Uint8Array): PeerId {
   return base58btc.baseEncode(multihash)
 }
 
+/** The key that a peer id names: undefined where it is none of an Ed25519 key. */
+export function publicKeyOf(peer: string): Uint8Array | undefined {
+  try {
+    const bytes = base58btc.baseDecode(peer)
+    const publicKey = bytes.slice(PREFIX.length)
+    return isEd25519PublicKey(publicKey) && peerIdOf(publicKey) === peer ? publicKey : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** The last eight characters: what tables and messages show. */
 export const shortId = (peer: PeerId): string => peer.slice(-8)

@@ -2,6 +2,7 @@
 // It travels as JSON inside the founder's signed envelope; what is hashed is the bytes received, never a re-encoding.
 import { z } from 'zod'
 import { parseRule } from './aggregation/index.ts'
+import { codecOf } from './codec/index.ts'
 import { MurmurError } from './errors.ts'
 import { LIMITS } from './limits.ts'
 
@@ -12,6 +13,7 @@ const text = z
   .min(1)
   .max(LIMITS.nameLength)
   .regex(/^\P{C}+$/u, 'must not hold control characters')
+const peerId = z.string().regex(/^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/, 'must be the id of an Ed25519 key')
 const count = z.int().min(1)
 const seconds = z.number().positive().max(31_536_000)
 const share = z.number().min(0).max(1)
@@ -19,8 +21,11 @@ const dims = z.array(z.int().min(1)).max(LIMITS.tensorRank)
 
 const payload = z.strictObject({ hash: hex32, length: z.int().min(0).max(LIMITS.payloadBytes), codec: text })
 
+/** In this order in the layout. */
+const SEGMENTS = ['shared', 'stats', 'personal'] as const
+
 const layout = z
-  .array(z.strictObject({ name: z.string().max(LIMITS.nameLength), shape: dims, segment: z.enum(['shared', 'stats', 'personal']) }))
+  .array(z.strictObject({ name: z.string().max(LIMITS.nameLength), shape: dims, segment: z.enum(SEGMENTS) }))
   .min(1)
   .max(LIMITS.layoutTensors)
 
@@ -125,7 +130,7 @@ export const manifestSchema = z.strictObject({
     targetAccuracy: share.optional(),
     never: z.literal(true).optional(),
   }),
-  admission: z.strictObject({ mode: z.enum(['open', 'invite']), admins: z.array(text).max(64).default([]) }),
+  admission: z.strictObject({ mode: z.enum(['open', 'invite']), admins: z.array(peerId).max(64).default([]) }),
   limits: z.strictObject({
     /** Largest |x| of any exchanged value: squares of float32's 3e38 would overflow to infinity and poison distances. */
     maxAbs: z.number().positive().max(1e15),
@@ -153,7 +158,7 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   }
   let json: unknown
   try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
   } catch (cause) {
     throw new MurmurError('task-invalid', 'The task manifest is not JSON; ask the founder for a new join line.', { cause })
   }
@@ -186,13 +191,36 @@ export function checkManifest(manifest: Manifest): Manifest {
   }
   if (new Set(manifest.layout.map((entry) => entry.name)).size !== manifest.layout.length)
     throw invalid("The task's layout names a tensor twice.")
+  const places = manifest.layout.map(({ segment }) => SEGMENTS.indexOf(segment))
+  if (places.some((place, i) => place < (places[i - 1] ?? 0))) {
+    // What travels is the beginning of the vector.
+    throw invalid("The task's layout must list shared tensors first, then statistics, then personal ones.")
+  }
   parseRule(manifest.rule)
-  if (manifest.codec !== 'float32') throw unsupported(`codec ${manifest.codec}`)
+  // A variance is rounded by the largest value of its block, and one that becomes 0 is divided by.
+  if (manifest.codec === 'int8' && manifest.layout.some(({ segment }) => segment === 'stats')) {
+    throw invalid("The task's codec int8 is too coarse for the running statistics of BatchNormalization; use float16 or float32.")
+  }
+  const { largest } = codecOf(manifest.codec)
+  if (manifest.limits.maxAbs > largest) {
+    throw invalid(`The task's maxAbs (${manifest.limits.maxAbs}) is more than its codec ${manifest.codec} can carry: at most ${largest}.`)
+  }
   if (manifest.weights.codec !== 'float32') throw unsupported(`weights in codec ${manifest.weights.codec}`)
-  if (manifest.admission.mode !== 'open') throw unsupported(`admission by ${manifest.admission.mode}`)
+  const parameters = manifest.layout.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0)
+  if (manifest.weights.length !== 4 * parameters) {
+    throw invalid(
+      `The task's weights have ${manifest.weights.length} bytes, but its layout's ${parameters} parameters take ${4 * parameters}.`,
+    )
+  }
   if (manifest.weighting !== 'none') throw unsupported(`weighting by ${manifest.weighting}`)
   if (manifest.privacy.mode !== 'none') throw unsupported(`privacy mode ${manifest.privacy.mode}`)
   return manifest
 }
 
 export const encodeManifest = (manifest: Manifest): Uint8Array => new TextEncoder().encode(JSON.stringify(manifest))
+
+/** Who may take part, for people to read. */
+export const admissionInWords = ({ admission }: Manifest): string =>
+  admission.mode === 'invite'
+    ? 'Admission is by invitation: those take part whom the founder or an admin has let in, and nobody else.'
+    : 'Admission is open: anyone who has the join line may take part, so no promise holds against someone who joins many times.'

@@ -6,7 +6,8 @@ import { type Signed, SignedSchema } from './wire_pb.ts'
 
 /** `envelope`, `first` and `second` are signed envelopes, unopened. */
 export type SignedRecord =
-  | { kind: 'update' | 'membership' | 'revocation' | 'addresses'; envelope: Uint8Array }
+  | { kind: 'update'; envelope: Uint8Array }
+  | { kind: 'membership' | 'revocation' | 'addresses'; envelope: Uint8Array }
   | { kind: 'evidence'; first: Uint8Array; second: Uint8Array }
 
 export function signedMessage(record: SignedRecord): Signed {

@@ -1,4 +1,4 @@
-// The update record: one peer's signed announcement of its model for one round, and the gossip message that carries it.
+// The update record: one peer's signed announcement of its model for one round, and the proof of two different ones.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { equals } from 'uint8arrays/equals'
 import { codecOf } from './codec/index.ts'
@@ -7,7 +7,7 @@ import type { PeerId } from './identity.ts'
 import { LIMITS } from './limits.ts'
 import { HASH_BYTES, type Hash, type PayloadRef, payloadRoot } from './payload.ts'
 import type { RejectionCode } from './rejections.ts'
-import { GossipSchema, UpdateSchema } from './wire_pb.ts'
+import { UpdateSchema } from './wire_pb.ts'
 
 export interface UpdateBody {
   round: number
@@ -78,46 +78,6 @@ export function openUpdate(envelope: Uint8Array, rules: UpdateRules): Update | R
 }
 
 export const sameUpdate = (a: Update, b: Update): boolean => equals(a.signed, b.signed)
-
-export type GossipMessage =
-  /** `inline` and `membership` are empty where they do not ride along. */
-  | { type: 'announcement'; record: Uint8Array; inline: Uint8Array; membership: Uint8Array }
-  | { type: 'evidence'; first: Uint8Array; second: Uint8Array }
-
-/** The announcement as gossip carries it: the payload rides along where it is small. */
-export function encodeAnnouncement(envelope: Uint8Array, payload: Uint8Array): Uint8Array {
-  const inline = payload.length <= LIMITS.inlineBytes ? payload : new Uint8Array()
-  return toBinary(GossipSchema, create(GossipSchema, { body: { case: 'announcement', value: { record: envelope, inline } } }))
-}
-
-export function encodeEvidence(first: Uint8Array, second: Uint8Array): Uint8Array {
-  return toBinary(GossipSchema, create(GossipSchema, { body: { case: 'evidence', value: { first, second } } }))
-}
-
-export function decodeGossip(bytes: Uint8Array): GossipMessage | RejectionCode {
-  if (bytes.length > LIMITS.gossipBytes) return 'too-large'
-  try {
-    const { body } = fromBinary(GossipSchema, bytes)
-    if (body.case === 'announcement')
-      // Copies: what is kept must not hold on to the whole frame it came in.
-      return {
-        type: 'announcement',
-        record: body.value.record.slice(),
-        inline: body.value.inline.slice(),
-        membership: body.value.membership.slice(),
-      }
-    if (body.case === 'evidence') return { type: 'evidence', first: body.value.first.slice(), second: body.value.second.slice() }
-    return 'wrong-version'
-  } catch {
-    return 'malformed'
-  }
-}
-
-/** What gossip tells duplicates by: the hash of the signed record, whatever rides beside it. */
-export function gossipId(bytes: Uint8Array, hash: Hash): Uint8Array {
-  const message = decodeGossip(bytes)
-  return hash(typeof message === 'object' && message.type === 'announcement' ? message.record : bytes)
-}
 
 /** A payload that came beside its record is taken only with the signed hash. */
 export const inlineFits = (update: Update, inline: Uint8Array, hash: Hash): boolean =>

@@ -17,6 +17,19 @@ export const duration = (value: number): string =>
 
 const HUGE = 1e6
 
+const DAY = 24 * HOUR
+
+/** How long ago something was. */
+export const ago = (value: number): string =>
+  value < 2 * MINUTE ? `${value} s ago` : value < 2 * HOUR ? `${Math.round(value / MINUTE)} min ago` : `${Math.round(value / HOUR)} h ago`
+
+/** When something ends, in seconds since 1970. */
+export const until = (expiresAt: number | undefined): string => {
+  if (expiresAt === undefined) return 'never'
+  const left = expiresAt - Date.now() / 1000
+  return left < 0 ? 'expired' : left < 2 * DAY ? `in ${Math.ceil(left / HOUR)} h` : `in ${Math.round(left / DAY)} days`
+}
+
 /** Training that goes wrong has losses with dozens of digits. */
 export const lossText = (loss: number): string => (Math.abs(loss) < HUGE ? loss.toFixed(4) : loss.toExponential(3))
 

@@ -1,5 +1,5 @@
 // The command `murmur`: what can be asked of it, with examples. Each command is one file beside this one, loaded when it is asked for.
-import { Command } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { ZOO } from '../../models/zoo/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { localOptions, modelOptions, taskOptions, trainOptions } from '../options.ts'
@@ -8,6 +8,12 @@ import { flagsOf } from './flags.ts'
 
 /** Exit codes: 0 done, 1 failed with a sentence on stderr, 2 wrong usage (commander), 130 interrupted. */
 const FAILED = 1
+
+/** @throws InvalidArgumentError, which commander tells with the flag's name */
+function wholeNumber(text: string): number {
+  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text)
+  throw new InvalidArgumentError('Give a whole number from 1.')
+}
 
 const program = new Command('murmur')
   .description('Train one model with others: no server, no trust in each other, data that never leaves its owner.')
@@ -22,6 +28,7 @@ Examples:
   npx murmur start mynet --data mnist --shard 1/4   found a network; prints a line to paste elsewhere
   npx murmur join murmur1-... --data mnist --shard 2/4
   npx murmur status mynet
+  npx murmur peers mynet
   npx murmur train cnn.onnx --data mnist --epochs 2 --out trained.onnx`,
   )
 
@@ -35,7 +42,7 @@ const start = program
     `
 Examples:
   npx murmur start mynet --data mnist --shard 1/4 --min-peers 4 --target-accuracy 0.98
-  npx murmur start mynet --data ./scans --model ./cnn.onnx --name "Chest clinic"
+  npx murmur start mynet --data ./scans --model ./cnn.onnx --name "Chest clinic" --admission invite
   npx murmur start mynet                            go on after a stop or a crash`,
   )
   .action(async (dir, given) => (await import('./run.ts')).startCommand(dir, given))
@@ -68,6 +75,56 @@ program
   .option('--json', 'print one JSON object')
   .addHelpText('after', '\nExample:\n  npx murmur status mynet')
   .action(async (dir, given) => (await import('./status.ts')).statusCommand(dir, given))
+
+program
+  .command('invite')
+  .argument('<dir>', "the directory of the founder's or an admin's peer")
+  .description('print a line that makes its bearer a member')
+  .option('--uses <N>', 'how many may join with it (default: 1)', wholeNumber)
+  .option('--expires <TIME>', 'how long the line can be used: 12h, 7d, or never (default: 7d)')
+  .addOption(new Option('--role <ROLE>', 'peer, or admin, who may invite and revoke peers (default: peer)').choices(['peer', 'admin']))
+  .option('--peer <ID>', 'make this one peer a member at once; works also while no peer runs here')
+  .option('--member-for <TIME>', 'how long the membership lasts (default: for ever)')
+  .option('--json', 'print one JSON object')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx murmur invite mynet --uses 5 --expires 2d
+  npx murmur invite mynet --peer 12D3KooW... --member-for 30d
+  npx murmur invite mynet --role admin              only where the network's founder.key is
+
+An invite is redeemed by the peer that made it, which must run; others pass requests on to it. What an admin has signed ends
+when the admin is revoked or expires.`,
+  )
+  .action(async (dir, given) => (await import('./members.ts')).inviteCommand(dir, given))
+
+program
+  .command('peers')
+  .argument('<dir>', "a running peer's directory")
+  .description('who takes part')
+  .option('--json', 'print one JSON object')
+  .addHelpText('after', '\nExample:\n  npx murmur peers mynet')
+  .action(async (dir, given) => (await import('./members.ts')).peersCommand(dir, given))
+
+program
+  .command('revoke')
+  .argument('<dir>', "the directory of the founder's or an admin's running peer")
+  .argument('<peer>', 'a peer id or its last characters, or a join line whose invite is to end')
+  .description('shut a member out, or end an invite, for ever')
+  .option('--members', 'with an invite: shut out those who came by it, too')
+  .option('--restore', 'with an admin: let those come back whom that admin had revoked')
+  .option('--json', 'print one JSON object')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  npx murmur revoke mynet 12D3KooW...
+  npx murmur revoke mynet murmur1-... --members
+
+Only the founder revokes an admin; with it end all memberships that the admin has signed.`,
+  )
+  .action(async (dir, peer, given) => (await import('./members.ts')).revokeCommand(dir, peer, given))
 
 const train = program
   .command('train')

@@ -28,9 +28,23 @@ export function createPrinter(json: boolean): Printer {
         return [
           `Peer …${event.peer.slice(-8)} of "${event.name}" is up${event.resumed ? `, resumed at round ${event.round}` : ''}; its directory is ${event.dir}`,
           ...event.addresses.map((address) => `  reachable ${isLocalAddress(address) ? 'from this machine' : 'from others'} at ${address}`),
-          'Others join with:',
-          `  npx murmur join ${event.joinLine} --data ...`,
+          ...joining(event.joinLine),
         ].join('\n')
+      case 'addresses':
+        return [
+          'Where others can reach this peer has changed:',
+          ...event.addresses.map((address) => `  ${address}`),
+          ...joining(event.joinLine),
+        ].join('\n')
+      case 'member': {
+        const who = `${event.role === 'admin' ? 'Admin' : 'Peer'} …${event.peer.slice(-8)}`
+        if (event.member) return `${who} is a member now`
+        return `${who} is no member any more: ${event.why === 'expired' ? 'its membership has ended' : 'it was revoked'}`
+      }
+      case 'synced':
+        return event.adopted
+          ? `Took over the state of ${event.inputs} others at round ${event.to}, from round ${event.from}`
+          : `Looked at the state of ${event.inputs} others at round ${event.to}; the own one does better and stays`
       case 'peers':
         return `Connected to ${event.connected} ${event.connected === 1 ? 'peer' : 'peers'}`
       case 'trained':
@@ -83,6 +97,12 @@ export function createPrinter(json: boolean): Printer {
     },
   }
 }
+
+/** How others join; nothing as long as nobody can dial this peer or any that it knows. */
+const joining = (line: string): string[] =>
+  line === ''
+    ? ['No address is known that others could dial; the line to join with comes with the first.']
+    : ['Others join with:', `  npx murmur join ${line} --data ...`]
 
 function describePhase(event: Extract<PeerEvent, { type: 'phase' }>): string {
   const until = event.untilSeconds === undefined ? '' : `, ${event.untilSeconds} s at most`

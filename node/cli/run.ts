@@ -6,12 +6,13 @@ import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
+import { admissionInWords } from '../../protocol/manifest.ts'
 import { promise } from '../../protocol/sampling.ts'
 import { hexOf, type Task } from '../../protocol/task.ts'
 import type { PeerEvent } from '../events.ts'
 import { type LocalOptions, localOptions, parseOptions, pick, taskOptions } from '../options.ts'
 import { readConfig, writeConfig } from '../peer/directory.ts'
-import { type JoinTarget, parseJoinTarget } from '../peer/fetch-task.ts'
+import { type JoinTarget, parseJoinTarget } from '../peer/join-target.ts'
 import type { LaunchOptions, Running } from '../peer/launch.ts'
 import { sha256 } from '../sha256.ts'
 import { interruptible } from './interruptible.ts'
@@ -133,7 +134,7 @@ async function confirmJoin(task: Task, given: Given, say: (text: string) => void
       (manifest.stop.targetAccuracy === undefined ? '' : ' and its validation accuracy') +
       '. Your data stays here.',
   )
-  say('  Admission is open: anyone who has the join line may take part, so no promise holds against someone who joins many times.')
+  say(`  ${admissionInWords(manifest)}`)
   if (given.yes || !process.stdin.isTTY || !process.stdout.isTTY) return true
   const terminal = createInterface({ input: process.stdin, output: process.stdout })
   const answer = await terminal.question('Take part? [Y/n] ')

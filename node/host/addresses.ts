@@ -1,29 +1,33 @@
 // Addresses of peers: what people and other peers hand us is checked before it is dialled; what we tell others can be dialled.
 import { peerIdFromString } from '@libp2p/peer-id'
-import { isLoopback, isPrivate } from '@libp2p/utils'
+import { isLinkLocal, isPrivate } from '@libp2p/utils'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { loopback, SCOPES, type ScopeOf } from './scopes.ts'
 
-/** Bytes of an address from another peer: the longest DNS name, a port and a peer id fit. */
-export const ADDRESS_BYTES = 256
 const HOSTS = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])
+/** What may follow the port: whose it is, or through which relay whose. */
+const ENDINGS = new Set(['', 'p2p', 'p2p p2p-circuit p2p'])
 
 export interface Address {
   multiaddr: Multiaddr
   /** Absent where the address does not say whose it is. */
   peer: PeerId | undefined
+  /** It leads through a relay. */
+  relayed: boolean
 }
 
-/** An address this program can dial: `/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT`, with or without `/p2p/ID`. Undefined for anything else. */
+/** An address this program can dial: `/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT[/p2p/ID[/p2p-circuit/p2p/ID]]`. Undefined for anything else. */
 export function readAddress(text: string): Address | undefined {
   try {
     const address = multiaddr(text)
-    const [host, port, id, ...more] = address.getComponents()
-    if (host === undefined || !HOSTS.has(host.name) || port?.name !== 'tcp' || Number(port.value) === 0 || more.length > 0) return undefined
-    if (id === undefined) return { multiaddr: address, peer: undefined }
-    if (id.name !== 'p2p' || id.value === undefined) return undefined
-    return { multiaddr: address, peer: peerIdFromString(id.value).toString() }
+    const [host, port, ...more] = address.getComponents()
+    if (host === undefined || !HOSTS.has(host.name) || port?.name !== 'tcp' || Number(port.value) === 0) return undefined
+    if (!ENDINGS.has(more.map(({ name }) => name).join(' '))) return undefined
+    const ids = more.filter(({ name }) => name === 'p2p').map(({ value = '' }) => peerIdFromString(value).toString())
+    return { multiaddr: address, peer: ids.at(-1), relayed: ids.length > 1 }
   } catch {
     return undefined
   }
@@ -35,31 +39,52 @@ export function parseAddress(text: string): Address {
   if (address !== undefined) return address
   throw new MurmurError(
     'bad-join-line',
-    `"${text.slice(0, ADDRESS_BYTES)}" is not an address that can be dialled; one has the form /ip4/203.0.113.5/tcp/4001/p2p/12D3KooW….`,
+    `"${text.slice(0, LIMITS.addressBytes)}" is not an address that can be dialled; one has the form /ip4/203.0.113.5/tcp/4001/p2p/12D3KooW….`,
   )
 }
 
 /** An address from another peer: short, of a known kind, and saying whose it is. */
-export function readPeerAddress(text: unknown): { text: string; multiaddr: Multiaddr; peer: PeerId } | undefined {
-  if (typeof text !== 'string' || text.length > ADDRESS_BYTES) return undefined
+export function readPeerAddress(text: unknown): (Address & { text: string; peer: PeerId }) | undefined {
+  if (typeof text !== 'string' || text.length > LIMITS.addressBytes) return undefined
   const address = readAddress(text)
-  return address?.peer === undefined ? undefined : { text, multiaddr: address.multiaddr, peer: address.peer }
+  return address?.peer === undefined ? undefined : { ...address, text, peer: address.peer }
 }
 
-export function loopback(address: Multiaddr): boolean {
-  const name = address.getComponents()[0]
-  return name?.name.startsWith('dns') ? name.value === 'localhost' : isLoopback(address)
+/** Addresses of one kind that are told: machines with many networks have many, and a list is short. Two relays take four. */
+const EACH_KIND = 4
+
+/**
+ * Complete addresses, the most reachable first: those announced as they were given, public ones, those of the local network, those through a
+ * relay, and loopback ones last, which only help on the same machine. None that means "any interface", or that needs one to be named.
+ */
+export function rankAddresses(
+  self: PeerId,
+  announced: readonly string[],
+  listening: readonly Multiaddr[],
+  relayed: readonly Multiaddr[] = [],
+): string[] {
+  const direct = listening.filter((address) => !isLinkLocal(address) && !/^\/ip4\/0\.0\.0\.0\/|^\/ip6\/::\//.test(address.toString()))
+  const rank = (address: Multiaddr) =>
+    loopback(address) ? 3 : address.toString().includes('/p2p-circuit') ? 2 : isPrivate(address) ? 1 : 0
+  const complete = (text: string) => (text.endsWith(`/p2p/${self}`) ? text : `${text}/p2p/${self}`)
+  const kinds: string[][] = [[], [], [], []]
+  for (const address of [...direct, ...relayed]) {
+    const kind = kinds[rank(address)]!
+    const text = complete(address.toString())
+    if (kind.length < EACH_KIND && !kind.includes(text)) kind.push(text)
+  }
+  return [...new Set([...announced.map(complete), ...kinds.flat()])]
 }
 
 /**
- * Complete addresses, the most reachable first: those announced as they were given, public ones, those of the local network, and loopback ones
- * last, which only help on the same machine.
+ * The order in which a peer's addresses are tried: the near ones first, relayed ones last. Loopback ones lead to this machine, so they are used
+ * only where there are no others: then the peer can be nowhere else.
  */
-export function rankAddresses(self: PeerId, announced: readonly string[], listening: readonly Multiaddr[]): string[] {
-  const rank = (address: Multiaddr) => (loopback(address) ? 2 : isPrivate(address) ? 1 : 0)
-  const found = [...listening].sort((a, b) => rank(a) - rank(b)).map((address) => address.toString())
-  const suffix = `/p2p/${self}`
-  return [...new Set([...announced, ...found].map((text) => (text.endsWith(suffix) ? text : text + suffix)))]
+export function dialOrder(addresses: readonly Address[], scopeOf: ScopeOf): Address[] {
+  const elsewhere = addresses.filter(({ multiaddr }) => scopeOf(multiaddr) !== SCOPES.machine)
+  const order = [SCOPES.network, SCOPES.internet, SCOPES.elsewhere, SCOPES.machine] as number[]
+  const rank = ({ multiaddr, relayed }: Address) => order.indexOf(scopeOf(multiaddr)) + (relayed ? order.length : 0)
+  return [...(elsewhere.length > 0 ? elsewhere : addresses)].sort((a, b) => rank(a) - rank(b))
 }
 
 /** True for a complete address that leads only to the machine it is used on. */

@@ -1,4 +1,5 @@
 // The TCP transport with a meter: counts what crosses its sockets, whatever protocol it belongs to.
+import { Socket } from 'node:net'
 import type { MultiaddrConnection, Upgrader } from '@libp2p/interface'
 import { type TCPComponents, tcp } from '@libp2p/tcp'
 import { AbstractMultiaddrConnection } from '@libp2p/utils'
@@ -37,10 +38,28 @@ function watch(connection: MultiaddrConnection, meter: Meter): MultiaddrConnecti
     meter.received += data.byteLength
     onData(data)
   }
+  const gather = gathering(connection)
   connection.sendData = (data) => {
+    gather()
     const result = sendData(data)
     meter.sent += result.sentBytes
     return result
   }
   return connection
+}
+
+/** Noise hands over each frame's two bytes of length and its body apart: what is written in one turn becomes one call to the system. */
+function gathering(connection: object): () => void {
+  const socket = 'socket' in connection ? connection.socket : undefined
+  if (!(socket instanceof Socket)) return () => {}
+  let isHeld = false
+  return () => {
+    if (isHeld) return
+    isHeld = true
+    socket.cork()
+    process.nextTick(() => {
+      isHeld = false
+      socket.uncork()
+    })
+  }
 }

@@ -1,61 +1,50 @@
-// How peers that met through one address find all others: each tells those it meets its own addresses and those of the members it knows.
-import { z } from 'zod'
+// Keeps a peer connected to the others of its network: dials, at the addresses that they have signed or tell on the local network, those that
+// are not connected, as often as makes sense.
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Clock, RequestOptions } from '../ports.ts'
-import { loopback, readPeerAddress } from './addresses.ts'
+import type { Clock } from '../ports.ts'
+import { type Address, readPeerAddress } from './addresses.ts'
 import { pause } from './redial.ts'
 
-export const PEERS_PROTOCOL = '/murmuration/peers/1'
-
-/** Addresses in an answer, and of one peer: a public, a local and a loopback one of two kinds. */
-const ANSWER_ADDRESSES = 64
-const ADDRESSES_OF_ONE = 6
 /** Connections sought; beyond it others still come to us. */
 const CONNECTIONS = 32
-/** Members remembered. Those never reached are dropped first. */
-const REMEMBERED = 256
-/** Milliseconds after the start at which someone is asked: newcomers meet at once, later asking only repairs. */
-const QUICK_ASKS = [300, 1000, 2500]
-const ASK_MILLIS = 10_000
-/** Milliseconds between looks for members to dial, and the least and the most before the same one is dialled again. */
-const DIAL_MILLIS = 500
+/** Dials at a time: a newcomer to a network of hundreds does not begin with hundreds of handshakes. */
+const DIALS = 8
+/** Peers met on the local network and kept at a time: anyone there can name any number. */
+const NEARBY = 64
+/** Failures in a row after which one of those is forgotten; it is heard of again when it answers the next question. */
+const NEARBY_FAILURES = 3
+/** Milliseconds between looks for someone to dial, and the least and the most before the same one is dialled again. */
+const LOOK_MILLIS = 500
 const FIRST_RETRY = 1000
-const LONGEST_RETRY = 60_000
-/** Failures in a row after which a member is forgotten: about a quarter of an hour. */
-const FAILURES = 20
+const LONGEST_RETRY = 300_000
 /** Two that learn of each other at once would both dial: the one with the larger id waits this long for the other. */
 const YIELD_MILLIS = 300
-
-const answerSchema = z.object({ addresses: z.array(z.string()).max(ANSWER_ADDRESSES) })
 
 export interface DiscoveryParts {
   self: PeerId
   clock: Clock
   random: () => number
   signal: AbortSignal
-  /** Own complete addresses. */
-  addresses(): string[]
-  /** Connected members, and all connected peers. */
-  members(): PeerId[]
+  /** All connected peers. */
   connections(): PeerId[]
-  /** Whether a peer is connected through this machine only. */
-  isLocal(peer: PeerId): boolean
-  dial(addresses: string[], signal: AbortSignal): Promise<unknown>
-  request(peer: PeerId, protocol: string, body: Uint8Array, options?: RequestOptions): Promise<Uint8Array>
+  /** Rejects where none of the addresses answers as that peer. */
+  dial(peer: PeerId, addresses: readonly Address[], signal: AbortSignal): Promise<unknown>
 }
 
 export interface Discovery {
-  /** Answers the peers protocol. */
-  answer(body: Uint8Array, from: PeerId): Promise<Uint8Array>
-  /** Asks these members whom they know. */
-  meet(peers: readonly PeerId[]): void
-  /** Begins to ask and to dial, until the signal is aborted. */
+  /** What a member has signed; empty: it is not sought any more. */
+  learn(peer: PeerId, addresses: readonly string[]): void
+  /** What was heard on the local network: an unproven claim, tried a few times. */
+  meet(peer: PeerId, addresses: readonly string[]): void
+  /** Begins to dial, until the signal is aborted. */
   start(): void
 }
 
-interface Acquaintance {
-  addresses: string[]
+interface Mate {
+  addresses: Address[]
+  /** A member; others are forgotten when they do not answer. */
+  member: boolean
   failures: number
   /** When it may be dialled next, on the clock. */
   nextAt: number
@@ -64,110 +53,99 @@ interface Acquaintance {
 
 export function createDiscovery(parts: DiscoveryParts): Discovery {
   const { self, clock, random, signal } = parts
-  const known = new Map<PeerId, Acquaintance>()
-  let asking = false
+  const known = new Map<PeerId, Mate>()
+  let started = false
+  let alone = true
 
-  /** Takes in what `from` says. Its loopback addresses lead to our own machine where it is on another. */
-  function learn(addresses: readonly unknown[], from: PeerId, only?: PeerId): void {
-    const local = parts.isLocal(from)
-    for (const given of addresses.slice(0, ANSWER_ADDRESSES)) {
-      const address = readPeerAddress(given)
-      if (address === undefined || address.peer === self || (only !== undefined && address.peer !== only)) continue
-      if (!local && loopback(address.multiaddr)) continue
-      const yields = self > address.peer ? YIELD_MILLIS * (0.5 + random()) : 0
-      const mate = known.get(address.peer) ?? { addresses: [], failures: 0, nextAt: clock.now() + yields, dialling: false }
-      if (!mate.addresses.includes(address.text)) mate.addresses = [address.text, ...mate.addresses].slice(0, ADDRESSES_OF_ONE)
-      known.set(address.peer, mate)
+  const jittered = (millis: number) => clock.now() + millis * (0.5 + random() / 2)
+  const usable = (peer: PeerId, texts: readonly string[]): Address[] =>
+    texts.slice(0, LIMITS.addresses).flatMap((text) => {
+      const address = readPeerAddress(text)
+      return address?.peer === peer ? [address] : []
+    })
+
+  function note(peer: PeerId, texts: readonly string[], member: boolean): void {
+    const addresses = usable(peer, texts)
+    const mate = known.get(peer)
+    if (addresses.length === 0 || peer === self) {
+      if (mate !== undefined && mate.member === member) known.delete(peer)
+      return
     }
-    for (const peer of known.keys()) {
-      if (known.size <= REMEMBERED) break
-      if (!parts.connections().includes(peer)) known.delete(peer)
+    const isNews =
+      mate === undefined || addresses.some(({ multiaddr }) => !mate.addresses.some((other) => other.multiaddr.equals(multiaddr)))
+    if (mate !== undefined && !isNews) {
+      mate.member ||= member
+      return
     }
+    const nextAt = clock.now() + (self > peer ? YIELD_MILLIS * (0.5 + random()) : 0)
+    known.set(peer, { addresses, member, failures: 0, nextAt, dialling: mate?.dialling ?? false })
   }
 
-  const encode = (addresses: string[]) => new TextEncoder().encode(JSON.stringify({ addresses }))
-
-  function decode(bytes: Uint8Array): string[] {
-    return answerSchema.parse(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))).addresses
-  }
-
-  /** Our own addresses, as many as fit into a request. */
-  function introduction(): Uint8Array {
-    let addresses = parts.addresses().slice(0, ADDRESSES_OF_ONE)
-    while (encode(addresses).length > LIMITS.requestBytes) addresses = addresses.slice(0, -1)
-    return encode(addresses)
-  }
-
-  async function ask(peer: PeerId): Promise<void> {
-    try {
-      learn(decode(await parts.request(peer, PEERS_PROTOCOL, introduction(), { signal })), peer)
-      dialDue()
-    } catch {
-      // It does not answer or talks nonsense: another is asked next time.
+  /** Whoever was cut off from everyone knows nothing about who can be reached now. */
+  function onReconnected(): void {
+    for (const mate of known.values()) {
+      mate.failures = 0
+      mate.nextAt = Math.min(mate.nextAt, jittered(FIRST_RETRY))
     }
-  }
-
-  function askSomeone(): void {
-    const members = parts.members()
-    const peer = members[Math.floor(random() * members.length)]
-    if (peer !== undefined) void ask(peer)
   }
 
   function dialDue(): void {
     const connected = new Set(parts.connections())
-    let room = CONNECTIONS - connected.size - [...known.values()].filter(({ dialling }) => dialling).length
+    if (alone && connected.size > 0) onReconnected()
+    alone = connected.size === 0
+    const due: [PeerId, Mate][] = []
+    let dialling = 0
     for (const [peer, mate] of known) {
       if (connected.has(peer)) {
         mate.failures = 0
         // When it is lost, it gets a moment to come back by itself.
-        mate.nextAt = clock.now() + FIRST_RETRY * (0.5 + random())
-        continue
-      }
-      if (room <= 0 || mate.dialling || clock.now() < mate.nextAt || signal.aborted) continue
-      room--
+        mate.nextAt = jittered(2 * FIRST_RETRY)
+      } else if (mate.dialling) dialling++
+      else if (clock.now() >= mate.nextAt) due.push([peer, mate])
+    }
+    const room = Math.min(DIALS, CONNECTIONS - connected.size) - dialling
+    for (let i = 0; i < room && due.length > 0; i++) {
+      // By chance, so that the members of a large network do not all hold the same few.
+      const [[peer, mate]] = due.splice(Math.floor(random() * due.length), 1) as [[PeerId, Mate]]
       void dial(peer, mate)
     }
   }
 
-  async function dial(peer: PeerId, mate: Acquaintance): Promise<void> {
+  async function dial(peer: PeerId, mate: Mate): Promise<void> {
     mate.dialling = true
     try {
-      await parts.dial(mate.addresses, signal)
+      await parts.dial(peer, mate.addresses, signal)
     } catch {
       mate.failures++
-      mate.nextAt = clock.now() + Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** mate.failures) * (0.5 + random() / 2)
-      if (mate.failures >= FAILURES) known.delete(peer)
+      mate.nextAt = jittered(Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** mate.failures))
+      if (!mate.member && mate.failures >= NEARBY_FAILURES && known.get(peer) === mate) known.delete(peer)
     } finally {
       mate.dialling = false
+      const newer = known.get(peer)
+      if (newer !== undefined) newer.dialling = false
     }
   }
 
-  async function every(millis: () => number, act: () => void): Promise<void> {
+  async function run(): Promise<void> {
     while (!signal.aborted) {
-      await pause(clock, millis(), signal)
-      if (!signal.aborted) act()
+      dialDue()
+      await pause(clock, LOOK_MILLIS, signal)
     }
   }
 
   return {
-    async answer(body, from) {
-      learn(decode(body), from, from)
-      // One address of each before the second of any.
-      const members = parts.members().filter((peer) => peer !== from)
-      const lists = members.map((peer) => known.get(peer)?.addresses ?? [])
-      const addresses = Array.from({ length: ADDRESSES_OF_ONE }, (_, i) => lists.flatMap((list) => list[i] ?? [])).flat()
-      // Our own come first: whoever asks may have been dialled by us, and know none that it could dial.
-      return encode([...parts.addresses().slice(0, ADDRESSES_OF_ONE), ...addresses].slice(0, ANSWER_ADDRESSES))
+    learn: (peer, addresses) => {
+      if (known.size < LIMITS.members + NEARBY || known.has(peer)) note(peer, addresses, true)
     },
-    meet(peers) {
-      for (const peer of peers) void ask(peer)
+    meet(peer, addresses) {
+      const nearby = [...known.values()].filter(({ member }) => !member).length
+      if (known.has(peer) || nearby >= NEARBY) return
+      note(peer, addresses, false)
     },
     start() {
-      if (asking) return
-      asking = true
-      for (const millis of QUICK_ASKS) void pause(clock, millis * (0.75 + random() / 2), signal).then(() => signal.aborted || askSomeone())
-      void every(() => ASK_MILLIS * (0.75 + random() / 2), askSomeone)
-      void every(() => DIAL_MILLIS, dialDue)
+      if (started) return
+      started = true
+      void run()
     },
   }
 }

@@ -1,5 +1,5 @@
 // Gossip by topic on top of gossipsub: verdicts, scores, who is there, and repair of pairs whose gossip has silently ended.
-import { TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
+import { type GossipsubOpts, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
 import type { PeerScoreParams, TopicScoreParams } from '@chainsafe/libp2p-gossipsub/score'
 import type { PeerId as Libp2pPeerId, Stream } from '@libp2p/interface'
 import { MurmurError } from '../../protocol/errors.ts'
@@ -8,6 +8,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Network, Verdict } from '../ports.ts'
 import { sha256 } from '../sha256.ts'
 import type { Node } from './libp2p-node.ts'
+import { GRAYLIST_SCORE, type Reputation } from './reputation.ts'
 import { checkMessage } from './serving.ts'
 
 type Subscription = Parameters<Network['subscribe']>[1]
@@ -42,6 +43,69 @@ const TOPIC_SCORE: TopicScoreParams = {
   invalidMessageDeliveriesDecay: 0.99,
 }
 
+/** Ours is a slow topic: scores stay small, and these thresholds are set by what is held against a peer, never by how much it delivers. */
+const THRESHOLDS = {
+  gossipThreshold: -10,
+  publishThreshold: -50,
+  graylistThreshold: GRAYLIST_SCORE,
+  /** Addresses that a pruning peer hands over are hearsay: only signed ones are dialled. */
+  acceptPXThreshold: Number.MAX_SAFE_INTEGER,
+  /** A mesh whose median member has delivered nothing of late takes in others. */
+  opportunisticGraftThreshold: 0.5,
+}
+
+/**
+ * Bytes of a gossip frame: messages that were asked for together come in one. Above what the receiver takes it ends gossip with the
+ * sender, so this equals the most that gossipsub sends.
+ */
+export const GOSSIP_FRAME_BYTES = 256 * LIMITS.gossipBytes
+/** Bytes of topic names kept for one peer: ours is one of 80 bytes, and gossipsub counts 1 KiB for each. */
+const TOPIC_BYTES = 32 * 1024
+
+/** Entries of one frame that are decoded; gossipsub allows 5000 of each kind, and remembers each message for two minutes. */
+const FRAME_ENTRIES = {
+  maxSubscriptions: 32,
+  maxMessages: LIMITS.members,
+  maxIhaveMessageIDs: 5000,
+  maxIwantMessageIDs: 5000,
+  maxIdontwantMessageIDs: 512,
+  maxControlMessages: 64,
+  maxPeerInfos: 0,
+}
+
+/** How gossipsub is set up. Each value replaces a default that breaks a network of peers that train, most of them without a word. */
+export function gossipOptions(rules: GossipRules): Partial<GossipsubOpts> {
+  return {
+    // Records are signed by their authors; a second signature would name the publisher and cost every peer a verification.
+    globalSignaturePolicy: 'StrictNoSign',
+    msgIdFn: (message) => rules.messageId(message.topic, message.data),
+    dataTransform: {
+      inboundTransform: (topic, data) => rules.inbound(topic, data),
+      outboundTransform: (_, data) => data,
+    },
+    fallbackToFloodsub: false,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    maxInboundDataLength: GOSSIP_FRAME_BYTES,
+    maxTopicBytesPerPeer: TOPIC_BYTES,
+    decodeRpcLimits: FRAME_ENTRIES,
+    scoreThresholds: THRESHOLDS,
+    scoreParams: {
+      appSpecificScore: rules.score,
+      appSpecificWeight: 1,
+      // Many members behind one address are the rule here (a lab, an office, containers, all that come through one relay): with
+      // libp2p's penalty 16 of them graylist each other. Sybils are kept out by admission, and an open network promises nothing.
+      IPColocationFactorWeight: 0,
+      // A peer that was suspended or restarts breaks a few promises of gossipsub's; libp2p's penalty would not listen to it for seconds.
+      behaviourPenaltyWeight: -5,
+      behaviourPenaltyThreshold: 6,
+      behaviourPenaltyDecay: 0.8,
+      // Who comes back begins anew in gossipsub whatever is retained; our own `score` is what remembers.
+      retainScore: 10_000,
+    },
+  }
+}
+
 /** Heartbeats (1 s) without a stream of ours to a peer after which its connection is begun anew: opening one takes less. */
 const SILENT_HEARTBEATS = 3
 
@@ -53,16 +117,21 @@ export interface GossipRules {
   messageId(topic: string, message: Uint8Array): Uint8Array
   /** @throws where the message is not to be looked at: gossipsub holds its sender to account */
   inbound(topic: string, message: Uint8Array): Uint8Array
+  /** What is to be added to a peer's score. */
+  score(peer: PeerId): number
 }
 
 export interface Topics extends GossipRules {
   subscriptions: Map<string, Subscription>
+  reputation: Reputation
 }
 
-export function createTopics(): Topics {
+export function createTopics(reputation: Reputation): Topics {
   const subscriptions = new Map<string, Subscription>()
   return {
     subscriptions,
+    reputation,
+    score: reputation.score,
     messageId(topic, message) {
       try {
         const id = subscriptions.get(topic)?.messageId(message)
@@ -85,16 +154,21 @@ export interface Gossip {
   peers(): PeerId[]
   subscribe(topic: string, handlers: Subscription): void
   publish(topic: string, message: Uint8Array): Promise<number>
+  /** After the gate has changed. */
+  readmit(): void
   stop(): void
 }
 
-/** On a started node. `onPeers` runs after peers have come. */
-export function createGossip(node: Node, topics: Topics, clock: Clock, onPeers: (come: PeerId[]) => void): Gossip {
+/** On a started node. */
+export function createGossip(node: Node, topics: Topics, clock: Clock): Gossip {
   const { gossip } = node.services
+  const { reputation } = topics
   const known = new Map<string, Set<PeerId>>()
   /** Everyone who has gossiped with us on its present connection. */
   const spoke = new Set<PeerId>()
   const silent = new Map<PeerId, number>()
+  /** Connected peers that were strangers on their present connection: what they subscribed to was not listened to. */
+  const unheard = new Set<PeerId>()
   let cancelRecheck = () => {}
   let stopped = false
 
@@ -104,7 +178,14 @@ export function createGossip(node: Node, topics: Topics, clock: Clock, onPeers: 
   const reaches = (peer: Libp2pPeerId) => node.getConnections(peer).some(({ streams }) => streams.some(isOurs))
 
   const subscribers = (topic: string): Set<PeerId> =>
-    new Set(stopped ? [] : gossip.getSubscribers(topic).flatMap((peer) => (reaches(peer) ? [peer.toString()] : [])))
+    new Set(
+      stopped
+        ? []
+        : gossip.getSubscribers(topic).flatMap((peer) => (reputation.isMember(peer.toString()) && reaches(peer) ? [peer.toString()] : [])),
+    )
+
+  const subscribes = (peer: PeerId) =>
+    [...topics.subscriptions.keys()].some((topic) => gossip.getSubscribers(topic).some((other) => other.toString() === peer))
 
   /** gossipsub tells of subscriptions but not of all departures, so who is there is compared with who was. */
   function update(): void {
@@ -113,14 +194,14 @@ export function createGossip(node: Node, topics: Topics, clock: Clock, onPeers: 
       const is = subscribers(topic)
       known.set(topic, is)
       for (const peer of was) if (!is.has(peer)) onPeerGone?.(peer)
-      const come = [...is].filter((peer) => !was.has(peer))
-      for (const peer of come) {
+      for (const peer of is) {
+        if (was.has(peer)) continue
         spoke.add(peer)
         onPeer?.(peer)
       }
-      if (come.length > 0) onPeers(come)
       cancelRecheck()
-      if (!stopped && gossip.getSubscribers(topic).length > is.size) cancelRecheck = clock.after(RECHECK_MILLIS, update)
+      const members = gossip.getSubscribers(topic).filter((peer) => reputation.isMember(peer.toString()))
+      if (!stopped && members.length > is.size) cancelRecheck = clock.after(RECHECK_MILLIS, update)
     }
   }
 
@@ -132,7 +213,7 @@ export function createGossip(node: Node, topics: Topics, clock: Clock, onPeers: 
     const gossiping = new Set(gossip.getPeers().map(String))
     for (const peer of node.getPeers()) {
       const id = peer.toString()
-      if ((!gossiping.has(id) && !spoke.has(id)) || reaches(peer)) {
+      if (!reputation.isMember(id) || (!gossiping.has(id) && !spoke.has(id)) || reaches(peer)) {
         silent.delete(id)
         continue
       }
@@ -144,17 +225,34 @@ export function createGossip(node: Node, topics: Topics, clock: Clock, onPeers: 
     }
   }
 
+  /**
+   * Who has become a member is listened to from now on, but has said what it subscribes to when nobody listened, and says it once a connection:
+   * a new one heals that. Gossipsub keeps a score for a second; what the gate says counts at once.
+   */
+  function readmit(): void {
+    scoresOf(gossip).clear()
+    for (const peer of node.getPeers()) {
+      const id = peer.toString()
+      if (!reputation.isMember(id)) unheard.add(id)
+      else if (unheard.delete(id) && !subscribes(id)) node.hangUp(peer).catch(() => {})
+    }
+    update()
+  }
+
   const onHeartbeat = () => {
     update()
     repair()
   }
+  const onConnect = ({ detail }: CustomEvent<Libp2pPeerId>) => {
+    if (!reputation.isMember(detail.toString())) unheard.add(detail.toString())
+  }
   const onDisconnect = ({ detail }: CustomEvent<Libp2pPeerId>) => {
-    spoke.delete(detail.toString())
-    silent.delete(detail.toString())
+    for (const each of [spoke, silent, unheard]) each.delete(detail.toString())
     update()
   }
   gossip.addEventListener('subscription-change', update)
   gossip.addEventListener('gossipsub:heartbeat', onHeartbeat)
+  node.addEventListener('peer:connect', onConnect)
   node.addEventListener('peer:disconnect', onDisconnect)
 
   return {
@@ -162,7 +260,11 @@ export function createGossip(node: Node, topics: Topics, clock: Clock, onPeers: 
     subscribe(topic, handlers) {
       topics.subscriptions.set(topic, handlers)
       scoreTopic(gossip, topic)
-      gossip.topicValidators.set(topic, async (from, message) => VERDICTS[await handlers.validate(message.data, from.toString())])
+      gossip.topicValidators.set(topic, async (from, message) => {
+        // Gossipsub lets a good peer pass for a second after it has fallen.
+        if (!reputation.isHeard(from.toString())) return TopicValidatorResult.Ignore
+        return VERDICTS[await handlers.validate(message.data, from.toString())]
+      })
       gossip.subscribe(topic)
       update()
     },
@@ -171,21 +273,31 @@ export function createGossip(node: Node, topics: Topics, clock: Clock, onPeers: 
       const { recipients } = await gossip.publish(topic, message)
       return recipients.length
     },
+    readmit,
     stop() {
       stopped = true
       cancelRecheck()
       gossip.removeEventListener('subscription-change', update)
       gossip.removeEventListener('gossipsub:heartbeat', onHeartbeat)
+      node.removeEventListener('peer:connect', onConnect)
       node.removeEventListener('peer:disconnect', onDisconnect)
     },
   }
 }
 
-/** The topic is known only when the task is, long after gossipsub was made; its options are public on the class, though not on the interface. */
-function scoreTopic(gossip: object, topic: string): void {
-  const { opts } = gossip as { opts?: { scoreParams?: PeerScoreParams } }
-  if (opts?.scoreParams === undefined) {
-    throw new MurmurError('internal', 'gossipsub does not show its score parameters; this version of it is not supported.')
+/** What gossipsub has on its class, though not on its interface. @throws internal where a new version of it has not */
+function innards(gossip: object): { scoreParams: PeerScoreParams; scoreCache: Map<PeerId, unknown> } {
+  const { opts, score } = gossip as { opts?: { scoreParams?: PeerScoreParams }; score?: { scoreCache?: unknown } }
+  if (opts?.scoreParams !== undefined && score?.scoreCache instanceof Map) {
+    return { scoreParams: opts.scoreParams, scoreCache: score.scoreCache }
   }
-  opts.scoreParams.topics[topic] = TOPIC_SCORE
+  throw new MurmurError('internal', 'gossipsub does not show its score parameters; this version of it is not supported.')
 }
+
+/** The topic is known only when the task is, long after gossipsub was made. */
+const scoreTopic = (gossip: object, topic: string): void => {
+  innards(gossip).scoreParams.topics[topic] = TOPIC_SCORE
+}
+
+/** Scores as they were computed last, by peer. */
+const scoresOf = (gossip: object): Map<PeerId, unknown> => innards(gossip).scoreCache

@@ -1,54 +1,78 @@
 // The network port over libp2p: TCP, Noise, Yamux and gossipsub, with links that are kept up, peers that find each other, and bounded requests.
-import type { ComponentLogger, Ed25519PrivateKey, PeerId as Libp2pPeerId, Listener } from '@libp2p/interface'
-import { peerIdFromPrivateKey, peerIdFromString } from '@libp2p/peer-id'
-import { multiaddr } from '@multiformats/multiaddr'
+import { randomBytes } from 'node:crypto'
+import type { ComponentLogger, Ed25519PrivateKey, Listener } from '@libp2p/interface'
+import { peerIdFromPrivateKey } from '@libp2p/peer-id'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import type { Libp2pOptions } from 'libp2p'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { systemClock } from '../peer/clock.ts'
 import type { Network } from '../ports.ts'
-import { type Address, loopback, parseAddress, rankAddresses } from './addresses.ts'
-import { createDiscovery, PEERS_PROTOCOL } from './discovery.ts'
+import { dialOrder, parseAddress, rankAddresses } from './addresses.ts'
+import { createDiscovery, type Discovery } from './discovery.ts'
 import { createGossip, createTopics, type Gossip } from './gossip.ts'
 import { createNode, type Node, startNode } from './libp2p-node.ts'
-import { keepConnected, type Link } from './redial.ts'
+import { dialPeer, linkTo, moveOver } from './links.ts'
+import { findNearby } from './nearby.ts'
+import { loadReach, type Reach } from './reach.ts'
+import { keepConnected } from './redial.ts'
+import { keepRelaySlots } from './relay-slots.ts'
+import { createReputation } from './reputation.ts'
 import { requestOver, serveStreams } from './requests.ts'
+import { loopback, readScopes, SCOPES, type ScopeOf } from './scopes.ts'
 import { createServing } from './serving.ts'
+import { countProcesses, SESSION_BYTES, serveSession } from './session.ts'
+import { createStrangers } from './strangers.ts'
 
-/** Milliseconds a dial may take: a handshake across the world takes one second. */
-const DIAL_MILLIS = 6000
+/** Milliseconds after which what libp2p keeps of a stranger that has left is forgotten. */
+const FORGET_MILLIS = 5000
 
 export interface Libp2pNetworkOptions {
   privateKey: Ed25519PrivateKey
-  /** Multiaddrs to listen on, such as `/ip4/0.0.0.0/tcp/4001`; port 0: any free one. */
+  /** Multiaddrs to listen on, such as `/ip4/0.0.0.0/tcp/4001`; port 0: any free one. Empty: nobody can dial this peer. */
   listen: string[]
   /** Addresses others can reach this peer at that it cannot see itself: behind NAT, or in a container. */
   announce?: string[]
   datastore?: Libp2pOptions['datastore']
   logger?: ComponentLogger
-  /** Find other members through those connected (default); without it only `connect` dials. */
+  /** Dial other members (default); without it only `connect` dials. */
   discovery?: boolean
+  /** Look for members on the local network (default). */
+  mdns?: boolean
+  /** Relay for members that cannot be dialled (default). */
+  relay?: boolean
+  /** Tests: this machine's own addresses count as those of another network. */
+  loopbackIsFar?: boolean
 }
 
 interface Running {
   node: Node
   gossip: Gossip
-  /** Aborted by stop(). */
+  discovery: Discovery
+  reach: Reach | undefined
+  /** Where this peer can be reached: by itself, and through relays. */
+  reached(): { direct: Multiaddr[]; relayed: Multiaddr[] }
+  /** What stop() ends, in this order. */
+  ends: (() => Promise<unknown> | unknown)[]
   life: AbortController
-  listeners: Set<Listener>
 }
 
 /** Not started. @throws bad-argument for an address to listen on or to announce that is not one */
 export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
-  const { privateKey, listen, announce = [], discovery: discovers = true } = options
+  const { privateKey, listen, announce = [], discovery: discovers = true, mdns = true, relay = true, loopbackIsFar = false } = options
   const self = peerIdFromPrivateKey(privateKey).toString()
   const clock = systemClock
   const random = Math.random
   const meter = { received: 0, sent: 0 }
-  const serving = createServing()
+  const serving = createServing(clock)
+  const reputation = createReputation(clock)
+  const strangers = createStrangers(clock)
+  const session = new Uint8Array(randomBytes(SESSION_BYTES))
   let running: Running | undefined
   let changing: Promise<void> = Promise.resolve()
   checkAddresses(listen, announce)
+  /** A network of one machine needs nobody to be reached from afar, and should start at once. */
+  const hasAfar = loopbackIsFar || announce.length > 0 || !listen.every((address) => loopback(multiaddr(address)))
 
   function alive(): Running {
     if (running === undefined) throw new MurmurError('cancelled', 'The network is stopped.')
@@ -56,66 +80,91 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
   }
 
   const connected = (node: Node): PeerId[] => node.getPeers().map(String)
-  const addresses = (): string[] =>
-    rankAddresses(
-      self,
-      announce,
-      [...(running?.listeners ?? [])].flatMap((listener) => listener.getAddrs()),
-    )
+
+  function scopes(): ScopeOf {
+    const scopeOf = readScopes()
+    return loopbackIsFar ? (address) => (loopback(address) ? SCOPES.elsewhere : scopeOf(address)) : scopeOf
+  }
 
   async function begin(): Promise<void> {
     if (running !== undefined) return
-    const topics = createTopics()
-    const parts = { privateKey, listen, announce, meter, rules: topics }
+    const topics = createTopics(reputation)
+    const reach = hasAfar ? await loadReach((peer) => strangers.isMember(peer.toString()) === true, relay) : undefined
+    const parts = { privateKey, listen, announce, meter, rules: topics, gater: strangers.gater, reach }
     const { datastore, logger } = options
     const node = await createNode({ ...parts, ...(datastore && { datastore }), ...(logger && { logger }) })
+    const life = new AbortController()
     const listeners = new Set<Listener>()
     node.addEventListener('transport:listening', ({ detail }) => void listeners.add(detail))
+    node.addEventListener('connection:open', ({ detail }) => strangers.onOpen(detail))
+    node.addEventListener('connection:close', ({ detail }) => {
+      strangers.onClose(detail)
+      if (!life.signal.aborted) moveOver(node, detail)
+    })
+    node.addEventListener('peer:disconnect', ({ detail }) => {
+      // Strangers can have any number of names. Later, as what else listens to this still looks for what is known of the peer.
+      clock.after(FORGET_MILLIS, () => {
+        if (strangers.isMember(detail.toString()) !== false || life.signal.aborted || node.getConnections(detail).length > 0) return
+        node.peerStore.delete(detail).catch(() => {})
+      })
+    })
     await startNode(node, listen)
-    const life = new AbortController()
     const discovery = createDiscovery({
       self,
       clock,
       random,
       signal: life.signal,
-      addresses,
-      members: () => running?.gossip.peers() ?? [],
       connections: () => connected(node),
-      isLocal: (peer) => node.getConnections(peerIdFromString(peer)).every(({ remoteAddr }) => loopback(remoteAddr)),
-      dial: (list, signal) =>
-        node.dial(
-          list.map((text) => multiaddr(text)),
-          dialOptions(signal),
-        ),
-      request: (peer, protocol, body, extra) => requestOver(node, peer, protocol, body, { ...extra, clock, life: life.signal }),
+      dial: (peer, addresses, signal) => dialPeer(node, peer, dialOrder(addresses, scopes()), signal),
     })
-    const gossip = createGossip(node, topics, clock, (come) => {
-      if (discovers) discovery.meet(come)
-    })
-    running = { node, gossip, life, listeners }
-    if (discovers) {
-      serving.set(PEERS_PROTOCOL, discovery.answer)
-      discovery.start()
-    }
+    const gossip = createGossip(node, topics, clock)
+    const ends = [() => life.abort(), () => gossip.stop(), () => strangers.stop(), () => node.stop()]
+    running = { node, gossip, discovery, reach, reached: watchReach(reach, listeners, life.signal), ends, life }
+    if (discovers) discovery.start()
+    serveSession(node, session, (peer) => strangers.isMember(peer) !== false)
     for (const protocol of serving.protocols()) serveStreams(node, protocol, serving, clock)
+  }
+
+  /** Keeps slots on relays where they are needed. */
+  function watchReach(reach: Reach | undefined, listeners: ReadonlySet<Listener>, signal: AbortSignal): Running['reached'] {
+    const listening = () => [...listeners].flatMap((listener) => listener.getAddrs())
+    if (reach === undefined) return () => ({ direct: listening(), relayed: [] })
+    const components = reach.components()
+    const isMember = (peer: PeerId) => strangers.isMember(peer) === true
+    const slots = keepRelaySlots({ components, clock, signal, scopeOf: scopes, isMember, announced: announce.length > 0 })
+    // Others have seen, and dialled, some that no interface of this machine has.
+    const confirmed = () => components.addressManager.getAddresses().filter((address) => scopes()(address) === SCOPES.internet)
+    return () => ({ direct: [...listening(), ...confirmed()], relayed: slots.addresses() })
   }
 
   async function end(): Promise<void> {
     if (running === undefined) return
-    const { node, gossip, life } = running
+    const { ends } = running
     running = undefined
-    life.abort()
-    gossip.stop()
-    await node.stop()
+    for (const each of ends) await each()
+  }
+
+  /** What cannot be had here, such as multicast in a container, is done without. */
+  async function lookAround(now: Running, topic: string): Promise<void> {
+    if (!discovers || !mdns || now.reach === undefined) return
+    const endLook = await findNearby(now.reach.components(), topic, now.discovery.meet).catch(() => undefined)
+    if (endLook === undefined) return
+    if (running === now) now.ends.unshift(endLook)
+    else await endLook()
   }
 
   return {
     self,
-    addresses,
+    addresses() {
+      const { direct, relayed } = running?.reached() ?? { direct: [], relayed: [] }
+      return rankAddresses(self, announce, direct, relayed)
+    },
     peers: () => running?.gossip.peers() ?? [],
     connections: () => (running === undefined ? [] : connected(running.node)),
     async subscribe(topic, handlers) {
-      alive().gossip.subscribe(topic, handlers)
+      const now = alive()
+      now.gossip.subscribe(topic, handlers)
+      await lookAround(now, topic)
     },
     publish: async (topic, message) => alive().gossip.publish(topic, message),
     async request(peer, protocol, body, extra) {
@@ -131,16 +180,17 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       const address = parseAddress(text)
       if (address.peer === self) throw new MurmurError('bad-join-line', `${text} is this peer's own address; name another peer's.`)
       const ended = AbortSignal.any([life.signal, ...(signal ? [signal] : [])])
-      return keepConnected(linkTo(node, address), { clock, random, signal: ended, ...(onRetry && { onRetry }) })
+      return keepConnected(linkTo(node, address, strangers.spare), { clock, random, signal: ended, ...(onRetry && { onRetry }) })
     },
     admit(gate) {
+      reputation.admit(gate)
       serving.admit(gate)
+      strangers.admit(gate)
+      running?.gossip.readmit()
     },
-    learn() {},
-    blame() {},
-    async processes(peer) {
-      return running !== undefined && connected(running.node).includes(peer) ? 1 : 0
-    },
+    learn: (peer, addresses) => running?.discovery.learn(peer, addresses),
+    blame: reputation.blame,
+    processes: async (peer) => (running === undefined ? 0 : countProcesses(running.node, peer, clock)),
     traffic: () => ({ ...meter }),
     start() {
       changing = changing.catch(() => {}).then(begin)
@@ -150,41 +200,6 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       changing = changing.catch(() => {}).then(end)
       return changing
     },
-  }
-}
-
-const dialOptions = (signal: AbortSignal) => ({ signal: AbortSignal.any([signal, AbortSignal.timeout(DIAL_MILLIS)]) })
-
-/** The link to an address; where that does not say whose it is, the handshake does. */
-function linkTo(node: Node, address: Address): Link {
-  let peer = address.peer
-  const isUp = (id: PeerId) => node.getConnections(peerIdFromString(id)).length > 0
-  return {
-    async dial(signal) {
-      if (peer !== undefined && isUp(peer)) return peer
-      try {
-        const connection = await node.dial(address.multiaddr, dialOptions(signal))
-        peer = connection.remotePeer.toString()
-        return peer
-      } catch (error) {
-        if (error instanceof Error && /dial self/i.test(error.message)) {
-          throw new MurmurError('bad-join-line', `${address.multiaddr} is this peer's own address; name another peer's.`, { cause: error })
-        }
-        throw error
-      }
-    },
-    lost: (id, signal) =>
-      new Promise<void>((resolve) => {
-        const look = (event?: CustomEvent<Libp2pPeerId> | Event) => {
-          if (!signal.aborted && (isUp(id) || (event instanceof CustomEvent && event.detail.toString() !== id))) return
-          node.removeEventListener('peer:disconnect', look)
-          signal.removeEventListener('abort', look)
-          resolve()
-        }
-        node.addEventListener('peer:disconnect', look)
-        signal.addEventListener('abort', look, { once: true })
-        look()
-      }),
   }
 }
 

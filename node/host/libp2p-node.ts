@@ -2,14 +2,14 @@
 import { gossipsub } from '@chainsafe/libp2p-gossipsub'
 import { noise } from '@chainsafe/libp2p-noise'
 import { identify } from '@libp2p/identify'
-import type { ComponentLogger, Ed25519PrivateKey } from '@libp2p/interface'
+import type { ComponentLogger, ConnectionGater, Ed25519PrivateKey } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
-import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { MurmurError } from '../../protocol/errors.ts'
-import { LIMITS } from '../../protocol/limits.ts'
 import { countingTcp, type Meter } from './counting-tcp.ts'
-import type { GossipRules } from './gossip.ts'
+import { type GossipRules, gossipOptions } from './gossip.ts'
+import { quietYamux } from './quiet-yamux.ts'
+import type { Reach } from './reach.ts'
 import { oneLine } from './why.ts'
 
 const MAX_CONNECTIONS = 256
@@ -18,13 +18,8 @@ const INBOUND_A_SECOND = 100
 const INBOUND_PENDING = 64
 /** A busy link or a blocked event loop answers pings late; libp2p's 5 s cut a transfer of 40 MB over 1 MB/s. */
 const PING_TIMEOUT_MILLIS = 60_000
-/**
- * Bytes of a gossip frame: messages that were asked for together come in one. Above what the receiver takes it ends gossip with the
- * sender, so this equals the most that gossipsub sends.
- */
-export const GOSSIP_FRAME_BYTES = 256 * LIMITS.gossipBytes
-/** Bytes of topic names kept for one peer: ours is one of 80 bytes, and gossipsub counts 1 KiB for each. */
-const TOPIC_BYTES = 32 * 1024
+/** Between two pings on a connection: each opens a stream, and dozens of them every ten seconds are most of what an idle member does. */
+const PING_INTERVAL_MILLIS = 30_000
 
 export interface NodeParts {
   privateKey: Ed25519PrivateKey
@@ -34,47 +29,38 @@ export interface NodeParts {
   logger?: ComponentLogger
   meter: Meter
   rules: GossipRules
+  /** Who is turned away. */
+  gater?: ConnectionGater
+  /** What it needs to be reached from afar. */
+  reach?: Reach | undefined
 }
 
 export type Node = Awaited<ReturnType<typeof createNode>>
 
 /** Not started. */
-export async function createNode({ privateKey, listen, announce, datastore, logger, meter, rules }: NodeParts) {
+export async function createNode(parts: NodeParts) {
+  const { privateKey, listen, announce, datastore, logger, meter, rules, gater, reach } = parts
   return await createLibp2p({
     start: false,
     privateKey,
     addresses: { listen: [...listen], appendAnnounce: [...announce] },
-    transports: [countingTcp(meter)],
+    transports: [countingTcp(meter), ...(reach?.transports ?? [])],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux()],
+    streamMuxers: [quietYamux()],
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,
       inboundConnectionThreshold: INBOUND_A_SECOND,
       maxIncomingPendingConnections: INBOUND_PENDING,
     },
-    connectionMonitor: { pingTimeout: { minTimeout: PING_TIMEOUT_MILLIS } },
+    connectionMonitor: { pingInterval: PING_INTERVAL_MILLIS, pingTimeout: { minTimeout: PING_TIMEOUT_MILLIS } },
+    ...(gater && { connectionGater: gater }),
     ...(datastore && { datastore }),
     ...(logger && { logger }),
     services: {
+      ...reach?.services,
       identify: identify(),
       ping: ping(),
-      gossip: gossipsub({
-        // Records are signed by their authors; a second signature would name the publisher and cost every peer a verification.
-        globalSignaturePolicy: 'StrictNoSign',
-        msgIdFn: (message) => rules.messageId(message.topic, message.data),
-        dataTransform: {
-          inboundTransform: (topic, data) => rules.inbound(topic, data),
-          outboundTransform: (_, data) => data,
-        },
-        fallbackToFloodsub: false,
-        allowPublishToZeroTopicPeers: true,
-        ignoreDuplicatePublishError: true,
-        maxInboundDataLength: GOSSIP_FRAME_BYTES,
-        maxTopicBytesPerPeer: TOPIC_BYTES,
-        // Networks behind one address are the rule here (a lab, an office, containers): with libp2p's penalty, 16 peers on one
-        // IP graylist each other and nothing arrives.
-        scoreParams: { IPColocationFactorWeight: 0 },
-      }),
+      gossip: gossipsub(gossipOptions(rules)),
     },
   })
 }

@@ -2,27 +2,35 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { equals } from 'uint8arrays/equals'
 import { toString as toText } from 'uint8arrays/to-string'
-import { MurmurError } from '../../protocol/errors.ts'
+import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { chunkCount, HASH_BYTES, type Hash, type PayloadRef } from '../../protocol/payload.ts'
-import { type PayloadRequest, PayloadRequestSchema, PayloadResponseSchema } from '../../protocol/wire_pb.ts'
-import type { Clock, Network, PayloadExchange, Store } from '../ports.ts'
+import { type PayloadRequest, PayloadRequestSchema, type PayloadResponse, PayloadResponseSchema } from '../../protocol/wire_pb.ts'
+import type { Clock, Network, PartialObject, PayloadExchange, Store } from '../ports.ts'
+import { createRateLimit } from '../rate-limit.ts'
 import { untilAborted } from './deadline.ts'
 import { createHeld } from './held-payloads.ts'
 import { createLanes } from './lanes.ts'
-import { whyOf } from './why.ts'
+import { createHolding } from './payload-holding.ts'
+import { Lie, pullPart, Refusal } from './payload-pull.ts'
+import { createSources } from './payload-sources.ts'
 
 export const PAYLOAD_PROTOCOL = '/murmuration/payload/1'
 
-/** The slowest link that is worth waiting for. */
-const BYTES_A_SECOND = 32 * 1024
 /** Milliseconds a chunk may take: all that are in flight share the link. */
-const CHUNK_MILLIS = (1000 * LIMITS.chunksInFlight * LIMITS.chunkBytes) / BYTES_A_SECOND
+const CHUNK_MILLIS = (1000 * LIMITS.chunksInFlight * LIMITS.chunkBytes) / LIMITS.slowestBytesPerSecond
+/** Milliseconds after which a peer that has had its share may ask again, and the longest such wait that is obeyed. */
+const RETRY_MILLIS = 250
+const LONGEST_RETRY_MILLIS = 5000
+/** Payloads of more chunks are kept on disk while they are pulled: less than 1 MiB is pulled again sooner. */
+const PART_CHUNKS = 4
+/** Payloads that one peer may tell of at a time. */
+const HAVE_ROOTS = 64
 
 export interface PayloadExchangeParts {
   network: Network
-  store: Pick<Store, 'getObject' | 'putObject'>
+  store: Pick<Store, 'getObject' | 'putObject' | 'openPart'>
   /** The task's id, 32 bytes: payloads of other tasks are not served. */
   task: Uint8Array
   hash: Hash
@@ -32,9 +40,6 @@ export interface PayloadExchangeParts {
 }
 
 type PullOptions = NonNullable<Parameters<PayloadExchange['pull']>[2]>
-
-/** What a source did wrong: it is never asked again for this payload. */
-class Lie extends Error {}
 
 /** One pull, shared by everyone who waits for the same payload. */
 interface Pull {
@@ -51,15 +56,35 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
   const { network, store, task, hash, clock, onBadChunk } = parts
   const held = createHeld(store, hash, clock)
   const lanes = createLanes(LIMITS.chunksInFlight)
+  const sources = createSources(clock)
+  const served = createRateLimit({ perSecond: LIMITS.servedBytesPerSecond, burst: LIMITS.servedBytesBurst, keys: LIMITS.members }, clock)
   const pulls = new Map<string, Pull>()
 
-  network.serve(PAYLOAD_PROTOCOL, async (body) => {
+  /** A number that is the same for the same peer and text, and differs from peer to peer: who asks whom is spread without a draw. */
+  function rank(peer: PeerId, text: string): number {
+    const digest = hash(new TextEncoder().encode(`${network.self} ${peer} ${text}`))
+    return new DataView(digest.buffer, digest.byteOffset).getUint32(0)
+  }
+
+  const holding = createHolding(clock, HAVE_ROOTS, (roots) => {
+    const body = encodeRequest({ task, hash: Uint8Array.from(roots.flatMap((root) => [...root])), part: { case: 'have', value: true } })
+    return { peers: network.peers(), rank, tell: (peer) => network.request(peer, PAYLOAD_PROTOCOL, body) }
+  })
+
+  network.serve(PAYLOAD_PROTOCOL, async (body, from) => {
     const { task: asked, hash: root, part } = readRequest(body)
     if (!equals(asked, task)) throw new MurmurError('peer-refused', 'this peer works on another task')
+    if (part.case === 'have') {
+      sources.told(from, rootsIn(root))
+      return []
+    }
+    // Before the disk is read; a hash list costs about as much as a chunk.
+    if (!served.take(from, LIMITS.chunkBytes)) {
+      return toBinary(PayloadResponseSchema, create(PayloadResponseSchema, { retryMillis: RETRY_MILLIS }))
+    }
     const payload = await held.get(toText(root, 'hex'))
     if (payload === undefined) throw new MurmurError('peer-refused', 'this peer does not hold the payload')
-    const bytes = part.case === 'chunk' ? payload.chunk(part.value) : await payload.hashList()
-    return toBinary(PayloadResponseSchema, create(PayloadResponseSchema, { bytes }))
+    return responseOf(part.case === 'chunk' ? payload.chunk(part.value) : await payload.hashList())
   })
 
   /** Asks one source for one part; what comes has exactly `length` bytes. */
@@ -70,82 +95,75 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
     length: number,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
-    const body = toBinary(PayloadRequestSchema, create(PayloadRequestSchema, { task, hash: ref.hash, part }))
+    const body = encodeRequest({ task, hash: ref.hash, part })
     const timeout = part.case === 'chunk' ? CHUNK_MILLIS : LIMITS.requestMillis
-    const response = await lanes.run(source, signal, () => network.request(source, PAYLOAD_PROTOCOL, body, { signal, timeout }))
-    let bytes: Uint8Array
+    const until = clock.now() + timeout
+    for (;;) {
+      const { bytes, retryMillis } = await askOnce(source, body, timeout, signal)
+      if (retryMillis === 0 || bytes.length > 0) {
+        if (bytes.length !== length) throw new Lie(`it sent ${bytes.length} bytes where ${length} belong`)
+        return bytes
+      }
+      const wait = Math.min(retryMillis, LONGEST_RETRY_MILLIS)
+      if (clock.now() + wait > until) throw new Error('it has sent as much as it sends to one peer')
+      await untilAborted(new Promise<void>((resolve) => void clock.after(wait, resolve)), signal)
+    }
+  }
+
+  async function askOnce(source: PeerId, body: Uint8Array, timeout: number, signal: AbortSignal): Promise<PayloadResponse> {
+    let response: Uint8Array
     try {
-      bytes = fromBinary(PayloadResponseSchema, response).bytes
+      const options = { signal, timeout, lend: true }
+      response = await lanes.run(source, signal, () => network.request(source, PAYLOAD_PROTOCOL, body, options))
+    } catch (error) {
+      throw isMurmurError(error, 'peer-refused') ? new Refusal(error.message) : error
+    }
+    try {
+      return fromBinary(PayloadResponseSchema, response)
     } catch {
       throw new Lie('it sent something that is not a part of a payload')
     }
-    if (bytes.length !== length) throw new Lie(`it sent ${bytes.length} bytes where ${length} belong`)
-    return bytes
   }
 
-  /** Fills `have` with what is missing, from one source. */
-  async function pullFrom(source: PeerId, pull: Pull, have: Assembly, signal: AbortSignal): Promise<void> {
-    const { ref } = pull
-    if (have.hashes === undefined) {
-      const list = await ask(source, ref, { case: 'hashList', value: true }, chunkCount(ref.length) * HASH_BYTES, signal)
-      if (!equals(hash(list), ref.hash)) throw new Lie('its hash list does not have the signed hash')
-      have.hashes = list
-      have.payload = new Uint8Array(ref.length)
-    }
-    const { hashes, payload } = have
-    const missing = [...have.missing]
-    const ending = new AbortController()
-    const either = AbortSignal.any([signal, ending.signal])
-    /** One of a few that take chunks off the list until it is empty. */
-    async function take(): Promise<void> {
-      for (let index = missing.shift(); index !== undefined; index = missing.shift()) {
-        const start = index * LIMITS.chunkBytes
-        const end = Math.min(start + LIMITS.chunkBytes, ref.length)
-        const bytes = await ask(source, ref, { case: 'chunk', value: index }, end - start, either)
-        if (!equals(hash(bytes), hashes!.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES))) {
-          throw new Lie(`its chunk ${index} does not have the signed hash`)
-        }
-        payload!.set(bytes, start)
-        have.missing.delete(index)
-        have.bytes += bytes.length
-        for (const tell of pull.progress) tell(have.bytes)
-      }
-    }
-    const takers = Array.from({ length: Math.min(LIMITS.chunksInFlight, missing.length) }, take)
-    try {
-      await Promise.all(takers)
-    } catch (error) {
-      ending.abort(error)
-      // The others must not write into the payload any more once the next source is asked.
-      await Promise.allSettled(takers)
-      throw error
-    }
+  /** Who is known to hold it, those first of whom least is asked; then the others, as they were named. */
+  function candidates(pull: Pull, root: string): PeerId[] {
+    const lists = [...pull.sources].map((list) => list())
+    const named = [...new Set(lists.flat())].filter((peer) => peer !== network.self)
+    const authors = new Set(lists.map(([first]) => first))
+    const isHolder = (peer: PeerId) => authors.has(peer) || sources.isHolder(peer, root)
+    const holders = named.filter(isHolder)
+    holders.sort((a, b) => sources.load(a) - sources.load(b) || rank(a, root) - rank(b, root))
+    return [...holders, ...named.filter((peer) => !isHolder(peer))]
   }
 
-  async function run(key: string, pull: Pull): Promise<Uint8Array> {
+  async function run(root: string, pull: Pull): Promise<Uint8Array> {
     const { ref, stopping } = pull
-    const have: Assembly = { missing: new Set(Array(chunkCount(ref.length)).keys()), bytes: 0 }
-    const tried = new Set<PeerId>([network.self])
-    let why = 'no peer is known to hold it'
-    while (have.missing.size > 0) {
-      const source = [...pull.sources].flatMap((list) => list()).find((peer) => !tried.has(peer))
-      if (source === undefined) {
-        throw new MurmurError('peer-unreachable', `The payload ${key.slice(0, 16)}… of ${ref.length} bytes could not be pulled: ${why}.`)
-      }
-      tried.add(source)
-      try {
-        await pullFrom(source, pull, have, stopping.signal)
-      } catch (error) {
-        if (stopping.signal.aborted) throw stopped(key)
-        why = whyOf(error).replace(/\.$/, '')
-        if (error instanceof Lie) onBadChunk?.(source)
-      }
+    const part = chunkCount(ref.length) > PART_CHUNKS ? await store.openPart(root, ref.length) : wholeOnly(root, ref.length)
+    try {
+      await pullPart({
+        ...{ ref, root, part, hash, clock, sources, signal: stopping.signal },
+        candidates: () => candidates(pull, root),
+        ask: (source, what, length, signal) => ask(source, ref, what, length, signal),
+        onProgress: (bytes) => {
+          for (const tell of pull.progress) tell(bytes)
+        },
+        onLie: (source) => onBadChunk?.(source),
+      })
+    } catch (error) {
+      await part.leave()
+      throw stopping.signal.aborted ? stopped(root) : error
     }
-    const payload = have.payload!
-    await store.putObject(key, payload)
+    await part.finish()
     // Whoever has just got a payload is soon asked for it.
-    held.put(key, payload)
-    return payload
+    held.put(root, part.payload)
+    if (chunkCount(ref.length) > 1) holding.add(ref.hash)
+    return part.payload
+  }
+
+  /** A payload that is not worth keeping until it is whole. */
+  function wholeOnly(root: string, length: number): PartialObject {
+    const payload = new Uint8Array(length)
+    return { payload, chunks: new Set(), save() {}, finish: () => store.putObject(root, payload), async leave() {} }
   }
 
   function begin(key: string, ref: PayloadRef): Pull {
@@ -197,15 +215,26 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
   }
 }
 
-/** A payload that is being put together. */
-interface Assembly {
-  hashes?: Uint8Array
-  payload?: Uint8Array
-  missing: Set<number>
-  bytes: number
+const stopped = (key: string): MurmurError => new MurmurError('cancelled', `Pulling the payload ${key.slice(0, 16)}… was stopped.`)
+
+const encodeRequest = (request: Pick<PayloadRequest, 'task' | 'hash' | 'part'>): Uint8Array =>
+  toBinary(PayloadRequestSchema, create(PayloadRequestSchema, request))
+
+/** The encoded response in two parts: putting a chunk into one message would copy it. */
+function responseOf(bytes: Uint8Array): Uint8Array[] {
+  const empty = toBinary(PayloadResponseSchema, create(PayloadResponseSchema))
+  if (bytes.length === 0) return [empty]
+  const head = [BYTES_TAG]
+  let length = bytes.length
+  for (; length > 0x7f; length >>>= 7) head.push((length & 0x7f) | 0x80)
+  return [Uint8Array.from([...head, length]), bytes]
 }
 
-const stopped = (key: string): MurmurError => new MurmurError('cancelled', `Pulling the payload ${key.slice(0, 16)}… was stopped.`)
+/** Field 1, length-delimited. */
+const BYTES_TAG = 0x0a
+
+const rootsIn = (hashes: Uint8Array): string[] =>
+  Array.from({ length: hashes.length / HASH_BYTES }, (_, i) => toText(hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES), 'hex'))
 
 function readRequest(body: Uint8Array): PayloadRequest {
   let request: PayloadRequest | undefined
@@ -214,7 +243,9 @@ function readRequest(body: Uint8Array): PayloadRequest {
   } catch {
     // Said below, as for a request without a part.
   }
-  if (request?.part.case === undefined || request.hash.length !== HASH_BYTES) {
+  const hashes = (request?.hash.length ?? 0) / HASH_BYTES
+  const most = request?.part.case === 'have' ? HAVE_ROOTS : 1
+  if (request?.part.case === undefined || !Number.isInteger(hashes) || hashes < 1 || hashes > most) {
     throw new MurmurError('peer-refused', 'this is not a request for a payload')
   }
   return request

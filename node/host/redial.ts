@@ -10,6 +10,8 @@ const FIRST_WAIT = 250
 const LONGEST_WAIT = 10_000
 /** A lost peer is often lost by both sides at once: they should not dial each other at the same instant. */
 const LOST_WAIT = 100
+/** Milliseconds that a link lasts at least where it is wanted: who refuses a peer can say so only after the dial has succeeded. */
+const STEADY_MILLIS = 1000
 
 /** Exponential backoff with equal jitter: `attempt` 1 waits 250 to 500 ms, from the sixth on 5 to 10 s. `random` is uniform in [0, 1). */
 export function backoffMillis(attempt: number, random: () => number): number {
@@ -39,20 +41,27 @@ export function keepConnected(
 
   async function run(): Promise<void> {
     for (let attempt = 1; !signal.aborted; ) {
+      let why: string
       try {
         const peer = await link.dial(signal)
         resolve(peer)
-        attempt = 1
+        const since = clock.now()
         await link.lost(peer, signal)
-        await pause(clock, LOST_WAIT * (0.5 + random()), signal)
+        if (clock.now() - since >= STEADY_MILLIS) {
+          attempt = 1
+          await pause(clock, LOST_WAIT * (0.5 + random()), signal)
+          continue
+        }
+        why = 'it closes the connection at once: it is full, stopping, or does not let this peer in'
       } catch (error) {
-        if (signal.aborted) break
-        if (isMurmurError(error)) throw error
-        const wait = backoffMillis(attempt, random)
-        onRetry?.(attempt, wait, whyOf(error))
-        await pause(clock, wait, signal)
-        attempt++
+        if (isMurmurError(error) && !signal.aborted) throw error
+        why = whyOf(error)
       }
+      if (signal.aborted) break
+      const wait = backoffMillis(attempt, random)
+      onRetry?.(attempt, wait, why)
+      await pause(clock, wait, signal)
+      attempt++
     }
     throw new MurmurError('cancelled', 'Connecting was stopped on request.')
   }

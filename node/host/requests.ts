@@ -1,54 +1,68 @@
-// Request/response over libp2p: one stream a request, each side one length-prefixed frame, bounded before it is buffered.
+// Request/response over libp2p: frames on streams that are used again, so that a request costs one exchange and no negotiation.
 import type { Connection, Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
-import { lpStream } from '@libp2p/utils'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { type PeerId, shortId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, RequestOptions } from '../ports.ts'
 import { type Deadline, deadline } from './deadline.ts'
+import { type Frames, framesOn } from './frames.ts'
 import type { Node } from './libp2p-node.ts'
-import { cancelledRequest, checkRequest, REPLY_BYTES, readReply, type Serving, tooLong, unreachable } from './serving.ts'
+import { cancelledRequest, checkRequest, REPLY_BYTES, readReply, refusal, type Serving, tooLong, unreachable } from './serving.ts'
 import { whyOf } from './why.ts'
 
 /** Streams of one protocol on one connection: more than a peer may have in flight, so that it is told "busy" rather than cut off. */
 const STREAMS = 64
-/** Milliseconds an asker may take to send its request, and to take the reply: four chunks at 32 KiB/s. */
+/** Milliseconds an asker may take to send a request, and to take a reply: four chunks at 32 KiB/s. */
 const STREAM_MILLIS = 32_000
-/** Bytes of a frame's length, big endian. A varint has no end that an attacker cannot put off. */
-const PREFIX_BYTES = 4
-
-const framed = (stream: Stream, most: number) =>
-  lpStream(stream, {
-    maxDataLength: most,
-    maxLengthLength: PREFIX_BYTES,
-    maxBufferSize: most + PREFIX_BYTES,
-    lengthEncoder(length) {
-      const prefix = new Uint8Array(PREFIX_BYTES)
-      new DataView(prefix.buffer).setUint32(0, length)
-      return prefix
-    },
-    // A RangeError asks for another byte.
-    lengthDecoder(prefix) {
-      if (prefix.byteLength < PREFIX_BYTES) throw new RangeError('more bytes of the length are to come')
-      return prefix.getUint32(0)
-    },
-  })
+/** Milliseconds after which an asker closes a stream that it does not use: well before the other side would. */
+const IDLE_MILLIS = 5000
+/** Replies in memory at a time, for all askers together: those of 16 peers that read slowly, about 64 MiB. */
+const REPLIES = 16 * LIMITS.requestsInFlight
 
 /** Answers a protocol's requests on a node. */
 export function serveStreams(node: Node, protocol: string, serving: Serving, clock: Clock): void {
+  const held = heldBy(node)
+
+  /** A reply counts from before it is made until the other side has taken it: what piles up unread is bounded. */
+  async function answer(
+    body: Uint8Array,
+    peer: PeerId,
+    address: string,
+    write: (reply: readonly Uint8Array[]) => Promise<void>,
+  ): Promise<void> {
+    const own = held.of.get(peer) ?? 0
+    if (own >= LIMITS.requestsInFlight || held.total >= REPLIES)
+      return await write([refusal('busy: too many answers are waiting to be read')])
+    held.of.set(peer, own + 1)
+    held.total++
+    try {
+      await write(await serving.answerInParts(protocol, body, peer, address))
+    } finally {
+      held.total--
+      const left = (held.of.get(peer) ?? 1) - 1
+      if (left > 0) held.of.set(peer, left)
+      else held.of.delete(peer)
+    }
+  }
+
   async function onStream(stream: Stream, connection: Connection): Promise<void> {
+    const peer = connection.remotePeer.toString()
     let limit = deadline(clock, STREAM_MILLIS)
     try {
-      const frames = framed(stream, LIMITS.requestBytes)
-      const body = await frames.read({ signal: limit.signal })
-      limit.clear()
-      const reply = await serving.answer(protocol, body.subarray(), connection.remotePeer.toString())
-      limit = deadline(clock, STREAM_MILLIS)
-      await frames.write(reply, { signal: limit.signal })
-      await stream.close({ signal: limit.signal })
+      const frames = framesOn(stream, LIMITS.requestBytes)
+      for (;;) {
+        const body = await frames.read(limit.signal)
+        limit.clear()
+        await answer(body, peer, connection.remoteAddr.toString(), (reply) => {
+          limit = deadline(clock, STREAM_MILLIS)
+          return frames.write(reply, limit.signal)
+        })
+        limit.clear()
+        limit = deadline(clock, STREAM_MILLIS)
+      }
     } catch (error) {
-      // Garbage, or an asker that left: this stream ends, the connection and the peer live on.
+      // The asker has what it wanted, has left, or sent garbage: this stream ends, the connection and the peer live on.
       stream.abort(error instanceof Error ? error : new Error(String(error)))
     } finally {
       limit.clear()
@@ -60,6 +74,63 @@ export function serveStreams(node: Node, protocol: string, serving: Serving, clo
     .catch(() => {})
 }
 
+/** A stream between two requests. */
+interface Line {
+  stream: Stream
+  frames: Frames
+  /** Ends the wait for the next request. */
+  keep(): void
+}
+
+/** By node: what all its protocols share. */
+const replies = new WeakMap<Node, { of: Map<PeerId, number>; total: number }>()
+const idle = new WeakMap<Node, Map<string, Line[]>>()
+
+function heldBy(node: Node) {
+  const held = replies.get(node) ?? { of: new Map<PeerId, number>(), total: 0 }
+  replies.set(node, held)
+  return held
+}
+
+function linesOf(node: Node): Map<string, Line[]> {
+  const lines = idle.get(node) ?? new Map<string, Line[]>()
+  idle.set(node, lines)
+  return lines
+}
+
+/** A stream that lies ready, newest first: its window has grown most. */
+function takeIdle(node: Node, key: string): Line | undefined {
+  const lines = linesOf(node)
+  const ready = lines.get(key) ?? []
+  for (let line = ready.pop(); line !== undefined; line = ready.pop()) {
+    line.keep()
+    if (ready.length === 0) lines.delete(key)
+    // What came unasked would be taken for the next reply.
+    if (line.stream.status === 'open' && line.frames.unread() === 0) return line
+    line.stream.abort(new Error('the stream is of no more use'))
+  }
+  return undefined
+}
+
+function putIdle(node: Node, key: string, line: Omit<Line, 'keep'>, clock: Clock): void {
+  const lines = linesOf(node)
+  const ready = lines.get(key) ?? []
+  if (ready.length >= LIMITS.chunksInFlight) {
+    line.stream.abort(new Error('enough streams lie ready'))
+    return
+  }
+  const kept: Line = {
+    ...line,
+    keep: clock.after(IDLE_MILLIS, () => {
+      const left = (lines.get(key) ?? []).filter((other) => other !== kept)
+      if (left.length > 0) lines.set(key, left)
+      else lines.delete(key)
+      line.stream.abort(new Error('the stream was not used any more'))
+    }),
+  }
+  lines.set(key, [...ready, kept])
+}
+
 /** @throws peer-unreachable, peer-refused, limit-exceeded, cancelled */
 export async function requestOver(
   node: Node,
@@ -69,18 +140,38 @@ export async function requestOver(
   options: RequestOptions & { clock: Clock; life: AbortSignal },
 ): Promise<Uint8Array> {
   checkRequest(body, protocol)
-  const limit = deadline(options.clock, options.timeout ?? LIMITS.requestMillis, options.signal, options.life)
+  const { clock } = options
+  const limit = deadline(clock, options.timeout ?? LIMITS.requestMillis, options.signal, options.life)
   const { signal } = limit
-  let stream: Stream | undefined
+  const key = `${peer} ${protocol}`
+
+  async function ask({ stream, frames }: Omit<Line, 'keep'>): Promise<Uint8Array> {
+    try {
+      await frames.write([body], signal)
+      const reply = await frames.read(signal, options.lend)
+      putIdle(node, key, { stream, frames }, clock)
+      return reply
+    } catch (error) {
+      stream.abort(error instanceof Error ? error : new Error(String(error)))
+      throw error
+    }
+  }
+
+  async function askAnew(): Promise<Uint8Array> {
+    const stream = await node.dialProtocol(peerIdFromString(peer), protocol, { signal })
+    return await ask({ stream, frames: framesOn(stream, REPLY_BYTES) })
+  }
+
   try {
-    stream = await node.dialProtocol(peerIdFromString(peer), protocol, { signal })
-    const frames = framed(stream, REPLY_BYTES)
-    await frames.write(body, { signal })
-    await stream.close({ signal })
-    const reply = await frames.read({ signal })
-    return readReply(reply.subarray(), peer)
+    const line = takeIdle(node, key)
+    if (line === undefined) return readReply(await askAnew(), peer)
+    const reply = await ask(line).catch((error: unknown) => {
+      // The other side may have closed it just now: that says nothing about whether it answers.
+      if (signal.aborted || (error instanceof Error && error.name === 'FrameTooLong')) throw error
+      return askAnew()
+    })
+    return readReply(reply, peer)
   } catch (error) {
-    stream?.abort(error instanceof Error ? error : new Error(String(error)))
     throw explain(error, peer, protocol, limit)
   } finally {
     limit.clear()
@@ -97,6 +188,6 @@ function explain(error: unknown, peer: PeerId, protocol: string, limit: Deadline
       cause: error,
     })
   }
-  if (name === 'InvalidDataLengthError' || name === 'InvalidDataLengthLengthError' || name === 'StreamBufferError') return tooLong(peer)
+  if (name === 'FrameTooLong' || name === 'StreamBufferError') return tooLong(peer)
   return unreachable(peer, whyOf(error), error)
 }

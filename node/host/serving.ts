@@ -2,13 +2,17 @@
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { type PeerId, shortId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Gate, Network } from '../ports.ts'
+import type { Clock, Gate, Network } from '../ports.ts'
+import { createRateLimit } from '../rate-limit.ts'
 import { oneLine } from './why.ts'
 
 export type Handler = Parameters<Network['serve']>[1]
 
 /** Characters of a refusal's message. */
 const REASON_LENGTH = 300
+
+/** Requests that strangers from one address may ask for at once: whoever joins asks for the task, then to be let in. */
+const STRANGER_BURST = 4
 
 const OK = 0
 const REFUSED = 1
@@ -21,26 +25,62 @@ export interface Serving {
   admit(gate: Gate): void
   protocols(): string[]
   /** The reply's bytes: a status byte and the body, or a status byte and the reason in UTF-8. Never rejects. */
-  answer(protocol: string, body: Uint8Array, from: PeerId): Promise<Uint8Array>
+  answer(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<Uint8Array>
+  /** The same, not put together: a copy of each chunk would cost more than its encryption. */
+  answerInParts(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<readonly Uint8Array[]>
 }
 
-export function createServing(): Serving {
+/** `address` is where the asking peer is connected from. */
+export function createServing(clock: Clock): Serving {
   const handlers = new Map<string, Handler>()
   let gate: Gate | undefined
   const inFlight = new Map<PeerId, number>()
+  const { strangers: keys, strangerRequestsPerSecond: perSecond } = LIMITS
+  const strangers = createRateLimit({ perSecond, burst: STRANGER_BURST, keys: 4 * keys }, clock)
+  let strangersAnswered = 0
 
-  async function handle(protocol: string, body: Uint8Array, from: PeerId): Promise<Uint8Array> {
+  const isStranger = (peer: PeerId) => gate !== undefined && !gate.isMember(peer)
+
+  /** The one check ahead of every protocol. @throws peer-refused, limit-exceeded */
+  async function handle(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<readonly Uint8Array[]> {
+    if (!isStranger(from)) return await respond(protocol, body, from, LIMITS.requestBytes)
+    if (!gate?.open.has(protocol)) throw new MurmurError('peer-refused', 'only members of the network are answered')
+    if (!strangers.take(hostOf(address))) throw new MurmurError('peer-refused', 'busy: ask again in a few seconds')
+    if (strangersAnswered >= LIMITS.strangers) throw new MurmurError('peer-refused', 'busy with others: ask again in a few seconds')
+    strangersAnswered++
+    try {
+      return await respond(protocol, body, from, LIMITS.strangerRequestBytes)
+    } finally {
+      strangersAnswered--
+    }
+  }
+
+  async function respond(protocol: string, body: Uint8Array, from: PeerId, most: number): Promise<readonly Uint8Array[]> {
     const handler = handlers.get(protocol)
     if (handler === undefined) throw new MurmurError('peer-refused', `${protocol} is not served`)
-    const isStranger = gate !== undefined && !gate.isMember(from)
-    if (isStranger && !gate?.open.has(protocol)) throw new MurmurError('peer-refused', 'only members of the network are answered')
-    const most = isStranger ? LIMITS.strangerRequestBytes : LIMITS.requestBytes
     if (body.length > most) throw new MurmurError('limit-exceeded', `the request has ${body.length} bytes; at most ${most} are accepted`)
-    const response = await handler(body, from)
-    if (response.length > LIMITS.responseBytes) {
-      throw new MurmurError('limit-exceeded', `the response would have ${response.length} bytes; at most ${LIMITS.responseBytes} are sent`)
+    const response = [await handler(body, from)].flat()
+    const length = lengthOf(response)
+    if (length > LIMITS.responseBytes) {
+      throw new MurmurError('limit-exceeded', `the response would have ${length} bytes; at most ${LIMITS.responseBytes} are sent`)
     }
     return response
+  }
+
+  async function answerInParts(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<readonly Uint8Array[]> {
+    const busy = inFlight.get(from) ?? 0
+    if (busy >= LIMITS.requestsInFlight) return [refusal(`busy: ${busy} requests of yours are being answered`)]
+    inFlight.set(from, busy + 1)
+    try {
+      return [Uint8Array.of(OK), ...(await handle(protocol, body, from, address))]
+    } catch (error) {
+      // What else went wrong is ours to know: a stack or a path is nothing to tell a stranger.
+      return [refusal(isMurmurError(error) ? error.message : 'the request could not be answered')]
+    } finally {
+      const left = (inFlight.get(from) ?? 1) - 1
+      if (left > 0) inFlight.set(from, left)
+      else inFlight.delete(from)
+    }
   }
 
   return {
@@ -49,32 +89,32 @@ export function createServing(): Serving {
       gate = next
     },
     protocols: () => [...handlers.keys()],
-    async answer(protocol, body, from) {
-      const busy = inFlight.get(from) ?? 0
-      if (busy >= LIMITS.requestsInFlight) return reply(REFUSED, utf8(`busy: ${busy} requests of yours are being answered`))
-      inFlight.set(from, busy + 1)
-      try {
-        return reply(OK, await handle(protocol, body, from))
-      } catch (error) {
-        // What else went wrong is ours to know: a stack or a path is nothing to tell a stranger.
-        return reply(REFUSED, utf8(isMurmurError(error) ? error.message : 'the request could not be answered'))
-      } finally {
-        const left = (inFlight.get(from) ?? 1) - 1
-        if (left > 0) inFlight.set(from, left)
-        else inFlight.delete(from)
-      }
+    answerInParts,
+    async answer(protocol, body, from, address) {
+      return joined(await answerInParts(protocol, body, from, address))
     },
   }
 }
 
+/** The machine that an address leads to, without the port: `/ip4/203.0.113.5`. */
+const hostOf = (address: string): string => address.split('/').slice(0, 3).join('/')
+
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(oneLine(text, REASON_LENGTH))
 
-function reply(status: number, body: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(1 + body.length)
-  bytes[0] = status
-  bytes.set(body, 1)
+const lengthOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, part) => sum + part.length, 0)
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(lengthOf(parts))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
   return bytes
 }
+
+/** A reply that says no. */
+export const refusal = (why: string): Uint8Array => joined([Uint8Array.of(REFUSED), utf8(why)])
 
 /** The body of a reply. @throws peer-refused with the other side's reason; limit-exceeded */
 export function readReply(bytes: Uint8Array, peer: PeerId): Uint8Array {

@@ -34,16 +34,22 @@ export const ATTACKS: Record<string, Attack> = {
   huge: { description: '3e38 everywhere', scale: 3e38, forge: ({ start }, scale) => start.map(() => scale) },
 }
 
-/** Reads `NAME[:SCALE]`. @throws bad-argument */
-export function parseAttack(text: string): { name: string; scale: number; text: string; forge: (seed: string) => Forge } {
+/** Reads `NAME[:SCALE]`; the scale is the table's where none is given. @throws bad-argument */
+export function parseNamed<T extends { scale: number }>(text: string, known: Record<string, T>): { name: string; scale: number; entry: T } {
   const [name = '', given] = text.split(':')
-  const attack = ATTACKS[name]
-  const scale = given === undefined ? attack?.scale : Number(given)
-  if (attack === undefined || scale === undefined || !Number.isFinite(scale)) {
+  const entry = Object.hasOwn(known, name) ? known[name] : undefined
+  const scale = given === undefined ? entry?.scale : Number(given)
+  if (entry === undefined || scale === undefined || !Number.isFinite(scale) || given === '') {
     throw new MurmurError(
       'bad-argument',
-      `The attack "${text}" is unknown; use NAME or NAME:SCALE with one of ${Object.keys(ATTACKS).join(', ')}.`,
+      `The attack "${text}" is unknown; use NAME or NAME:SCALE with one of ${Object.keys(known).join(', ')}.`,
     )
   }
-  return { name, scale, text: `${name}:${scale}`, forge: (seed) => (honest) => attack.forge(honest, scale, seed) }
+  return { name, scale, entry }
+}
+
+/** Reads `NAME[:SCALE]`. @throws bad-argument */
+export function parseAttack(text: string): { name: string; scale: number; text: string; forge: (seed: string) => Forge } {
+  const { name, scale, entry } = parseNamed(text, ATTACKS)
+  return { name, scale, text: `${name}:${scale}`, forge: (seed) => (honest) => entry.forge(honest, scale, seed) }
 }

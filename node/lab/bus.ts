@@ -7,6 +7,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { createPrng } from '../../protocol/prng.ts'
 import { deadline } from '../host/deadline.ts'
 import { keepConnected } from '../host/redial.ts'
+import { createReputation, type Reputation } from '../host/reputation.ts'
 import {
   cancelledRequest,
   checkMessage,
@@ -17,7 +18,7 @@ import {
   type Serving,
   unreachable,
 } from '../host/serving.ts'
-import type { Clock, Network } from '../ports.ts'
+import type { Clock, Gate, Network } from '../ports.ts'
 
 type Subscription = Parameters<Network['subscribe']>[1]
 
@@ -55,6 +56,11 @@ interface Node {
   id: PeerId
   subscriptions: Map<string, Subscription>
   serving: Serving
+  reputation: Reputation
+  /** Peers that were members once, and those that are none any more: their links are gone. */
+  isGated(): boolean
+  admitted: Set<PeerId>
+  expelled: Set<PeerId>
   /** Peers that were told to the subscriber. */
   known: Set<PeerId>
   /** Requests on the way, failed when their link goes. */
@@ -83,6 +89,8 @@ export function createBus(options: BusOptions): Bus {
     a !== b &&
     nodes.has(a) &&
     nodes.has(b) &&
+    !nodes.get(a)?.expelled.has(b) &&
+    !nodes.get(b)?.expelled.has(a) &&
     (groupOf === undefined || groupOf(a) === groupOf(b)) &&
     (cuts.size === 0 || !cuts.has(linkName(a, b)))
 
@@ -111,13 +119,16 @@ export function createBus(options: BusOptions): Bus {
     }
   }
 
-  /** Sends on to linked subscribers that neither have the message nor are being sent it; returns how many. */
+  /** Sends on to linked members that subscribe and neither have the message nor are being sent it; returns how many. */
   function spread(from: PeerId, topic: string, key: string, message: Uint8Array): number {
     const have = spreading.get(key)?.have
-    if (have === undefined) return 0
+    const source = nodes.get(from)
+    if (have === undefined || source === undefined) return 0
     let recipients = 0
     for (const node of nodes.values()) {
       if (have.has(node.id) || !node.subscriptions.has(topic) || !linked(from, node.id)) continue
+      // Who has just been put out still hears of it, as in gossipsub.
+      if (!source.reputation.isMember(node.id) && !source.known.has(node.id)) continue
       have.add(node.id)
       recipients++
       const sent = cross({ from, to: node.id, kind: 'gossip', bytes: message }, (target) => receive(target, from, topic, key, message))
@@ -129,7 +140,7 @@ export function createBus(options: BusOptions): Bus {
 
   async function receive(node: Node, from: PeerId, topic: string, key: string, message: Uint8Array): Promise<void> {
     const subscription = node.subscriptions.get(topic)
-    if (subscription === undefined) return
+    if (subscription === undefined || !node.reputation.isHeard(from)) return
     let verdict = 'ignore'
     try {
       verdict = await subscription.validate(message, from)
@@ -148,7 +159,7 @@ export function createBus(options: BusOptions): Bus {
 
   const shareTopic = (a: Node, b: Node) => [...a.subscriptions.keys()].some((topic) => b.subscriptions.has(topic))
   const sees = (node: Node, other: Node | undefined): other is Node =>
-    other !== undefined && linked(node.id, other.id) && shareTopic(node, other)
+    other !== undefined && linked(node.id, other.id) && node.reputation.isMember(other.id) && shareTopic(node, other)
 
   /** Tells `node` that `peer` has come or gone, where that is news. */
   function introduce(node: Node, peer: PeerId): void {
@@ -156,6 +167,7 @@ export function createBus(options: BusOptions): Bus {
     if (seen === node.known.has(peer)) return
     if (seen) node.known.add(peer)
     else node.known.delete(peer)
+    if (seen && node.isGated()) node.admitted.add(peer)
     for (const { onPeer, onPeerGone } of node.subscriptions.values()) {
       const tell = seen ? onPeer : onPeerGone
       if (tell) clock.after(0, () => nodes.get(node.id) === node && tell(peer))
@@ -177,7 +189,9 @@ export function createBus(options: BusOptions): Bus {
   }
 
   function networkOf(self: PeerId): Network {
-    const serving = createServing()
+    const serving = createServing(clock)
+    const reputation = createReputation(clock)
+    let gate: Gate | undefined
     let node: Node | undefined
     let life = new AbortController()
     const traffic = { received: 0, sent: 0 }
@@ -185,6 +199,17 @@ export function createBus(options: BusOptions): Bus {
     function running(): Node {
       if (node === undefined) throw new MurmurError('cancelled', 'The network is stopped.')
       return node
+    }
+
+    /** Who was let in and is no member any more loses its link. A stranger keeps it: it may yet be let in. */
+    function ask({ admitted, expelled }: Node): void {
+      if (gate === undefined) return
+      for (const peer of new Set([...nodes.keys(), ...admitted])) {
+        if (gate.isMember(peer)) {
+          admitted.add(peer)
+          expelled.delete(peer)
+        } else if (admitted.has(peer)) expelled.add(peer)
+      }
     }
 
     return {
@@ -223,7 +248,7 @@ export function createBus(options: BusOptions): Bus {
         asking.add(request)
         try {
           cross({ from: self, to: peer, kind: 'request', bytes: body }, async (target) => {
-            const reply = await target.serving.answer(protocol, body, self)
+            const reply = await target.serving.answer(protocol, body, self, addressOf(self))
             cross({ from: peer, to: self, kind: 'response', bytes: reply }, () => resolve(reply))
           })
           return readReply(await promise, peer)
@@ -262,12 +287,15 @@ export function createBus(options: BusOptions): Bus {
         return keepConnected(link, { clock, random, signal: ending.signal, ...(onRetry && { onRetry }) })
       },
       admit(next) {
+        gate = next
         serving.admit(next)
+        reputation.admit(next)
+        if (node !== undefined) ask(node)
         update(self)
       },
       // All started peers are linked: nobody has to be dialled, and each id runs once.
       learn() {},
-      blame() {},
+      blame: reputation.blame,
       async processes(peer) {
         return linked(self, peer) ? 1 : 0
       },
@@ -276,7 +304,17 @@ export function createBus(options: BusOptions): Bus {
         if (node !== undefined) return
         if (nodes.has(self)) throw new MurmurError('port-in-use', `Peer ${self} runs on this bus already; stop it first.`)
         life = new AbortController()
-        node = { id: self, subscriptions: new Map(), serving, known: new Set(), asking: new Set(), traffic }
+        const sets = { known: new Set<PeerId>(), admitted: new Set<PeerId>(), expelled: new Set<PeerId>() }
+        node = {
+          id: self,
+          subscriptions: new Map(),
+          serving,
+          reputation,
+          isGated: () => gate !== undefined,
+          ...sets,
+          asking: new Set(),
+          traffic,
+        }
         nodes.set(self, node)
         update(self)
       },

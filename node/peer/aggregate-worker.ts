@@ -25,21 +25,22 @@ const handlers = {
   aggregate(request: AggregateRequest): AggregateOutcome {
     const began = performance.now()
     const { f, length, shared, maxAbs, own, probe } = request
-    checkOwn(own, length)
+    if (own !== undefined) checkOwn(own, length)
     const rule = parseRule(request.rule)
     const codec = codecOf(request.codec)
     const decoded = request.inputs.map(({ author, payload }) => ({ author, ...codec.decode(payload, length, maxAbs) }))
     const passed = decoded.filter((input) => 'values' in input)
-    const vectors = [own, ...passed.map(({ values }) => values)]
+    const vectors = [...(own ? [own] : []), ...passed.map(({ values }) => values)]
     const result = rule.run({ vectors, own: 0, f, shared })
-    const audits = result.inputs.slice(1)
+    const audits = result.inputs.slice(own ? 1 : 0)
     const honest = passed.map(({ author }) => !probe?.authors.includes(author))
     const influence =
-      probe && influenceOf({ rule, f, shared, vectors, trusted: [true, ...honest], start: probe.start, output: result.output })
+      probe &&
+      influenceOf({ rule, f, shared, vectors, trusted: [...(own ? [true] : []), ...honest], start: probe.start, output: result.output })
     const output = float32(result.output)
     const outcome: AggregateOutcome = {
       output,
-      own: result.inputs[0]!,
+      ...(own && { own: result.inputs[0]! }),
       inputs: decoded.map((input) =>
         'rejected' in input ? { author: input.author, rejected: input.rejected } : { author: input.author, audit: audits.shift()! },
       ),

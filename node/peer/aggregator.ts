@@ -44,7 +44,7 @@ export function createAggregator(): Aggregator {
     const payloads = await Promise.all(inputs.map(async ({ author, payload }) => ({ author, payload: await share(payload) })))
     return call('aggregate', {
       ...settings,
-      own: await shareFloats(own),
+      ...(own && { own: await shareFloats(own) }),
       inputs: payloads,
       ...(probe && { probe: { authors: [...probe.authors], start: await shareFloats(probe.start) } }),
     })

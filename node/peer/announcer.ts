@@ -1,9 +1,10 @@
 // A peer's own announcements: encoded, signed and on disk before anyone is told, told again byte for byte after a crash.
 import { codecOf } from '../../protocol/codec/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
+import { encodeAnnouncement } from '../../protocol/gossip.ts'
 import { payloadRoot } from '../../protocol/payload.ts'
 import { hexOf, topicOf } from '../../protocol/task.ts'
-import { encodeAnnouncement, openUpdate, sealUpdate, type Update } from '../../protocol/update.ts'
+import { openUpdate, sealUpdate, type Update } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
 import type { PeerParts } from './parts.ts'
 
@@ -27,7 +28,7 @@ export interface Announcer {
 }
 
 export function createAnnouncer(parts: PeerParts, emit: (event: PeerEvent) => void): Announcer {
-  const { task, network, store, hash, signer, verify } = parts
+  const { task, network, members, store, hash, signer, verify } = parts
   const { manifest } = task
   const codec = codecOf(manifest.codec)
   /** The newest round whose record was begun to be signed; a jump may overtake one that is still being stored. */
@@ -69,7 +70,9 @@ export function createAnnouncer(parts: PeerParts, emit: (event: PeerEvent) => vo
       if (stored === undefined) return
       const { update, payload, told } = stored
       stored.told = true
-      const recipients = await network.publish(topicOf(task), encodeAnnouncement(update.envelope, payload))
+      // Whoever does not know yet that this peer is a member learns it from the announcement itself.
+      const membership = members.mode === 'invite' ? members.membershipOf(network.self) : undefined
+      const recipients = await network.publish(topicOf(task), encodeAnnouncement(update.envelope, payload, membership))
       emit({ type: 'published', round: update.round, bytes: payload.length, recipients, republished: told })
     },
     vectorOf(round) {

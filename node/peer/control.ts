@@ -1,21 +1,37 @@
-// The control socket: how every command asks a running peer. A Unix socket that only its owner may open; one JSON request a line.
+// The control socket: how every command asks a running peer. A Unix socket that only its owner may open. A client sends one line,
+// {"method", "params"}, and gets one, {"result"} or {"error": {"code", "message"}}; for `events` a line an event until it leaves.
 import { createHash } from 'node:crypto'
 import { chmod, lstat, mkdir, rm } from 'node:fs/promises'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
-import { MurmurError } from '../../protocol/errors.ts'
+import { z } from 'zod'
+import { ERROR_CODES, type ErrorCode, isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import type { PeerEvent } from '../events.ts'
-import type { Peer, PeerStatus } from './peer.ts'
 
 /** Bytes of a Unix socket's path that every system allows. */
 const MAX_SOCKET_PATH = 100
-/** Bytes of a request line: a method's name and little else. */
-const MAX_REQUEST = 4096
+/** Bytes of a request line: a join line is the longest that is sent. */
+const MAX_REQUEST = 8192
+/** Milliseconds a client may take to ask, and a running peer to answer: it may have to write to a slow disk. */
+const ASK_MILLIS = 5000
+const ANSWER_MILLIS = 15_000
 
-/** Milliseconds a running peer may take to answer. */
-const ANSWER_MILLIS = 5000
+const request = z.strictObject({ method: z.string().max(40), params: z.record(z.string(), z.unknown()).default({}) })
+const answer = z.union([
+  z.strictObject({ result: z.unknown() }),
+  z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) }),
+])
+
+type Params = Record<string, unknown>
+export type Methods = Record<string, (params: Params) => unknown>
+
+/** A running peer, as far as its clients see it. */
+export interface Controlled {
+  methods: Methods
+  subscribe(listener: (event: PeerEvent) => void): () => void
+}
 
 /** The socket of a peer's directory: inside it, or in a private folder of the temporary one where the path would be too long. */
 function socketPath(dir: string): { path: string; folder?: string } {
@@ -26,30 +42,48 @@ function socketPath(dir: string): { path: string; folder?: string } {
   return { path: join(folder, 's'), folder }
 }
 
-/** Serves `status` (one answer) and `events` (a line an event until the client leaves). Call only while the directory's lock is held. */
-export async function serveControl(dir: string, peer: Peer): Promise<() => Promise<void>> {
+/** Call only while the directory's lock is held. */
+export async function serveControl(dir: string, { methods, subscribe }: Controlled): Promise<() => Promise<void>> {
   const { path, folder } = socketPath(dir)
   if (folder !== undefined) await makePrivate(folder)
   await rm(path, { force: true })
   const sockets = new Set<Socket>()
+
+  async function answerTo(line: string, socket: Socket): Promise<void> {
+    try {
+      const { method, params } = readRequest(line)
+      if (method === 'events') {
+        socket.on(
+          'close',
+          subscribe((event) => socket.write(`${JSON.stringify(event)}\n`)),
+        )
+        return
+      }
+      const handler = Object.hasOwn(methods, method) ? methods[method] : undefined
+      if (handler === undefined) throw new MurmurError('bad-argument', `A peer knows nothing of "${method}"; update Murmuration.`)
+      socket.end(`${JSON.stringify({ result: (await handler(params)) ?? null })}\n`)
+    } catch (error) {
+      const { code, message } = isMurmurError(error) ? error : new MurmurError('internal', `The peer failed: ${String(error)}.`)
+      socket.end(`${JSON.stringify({ error: { code, message } })}\n`)
+    }
+  }
+
   const server = createServer((socket) => {
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
+    socket.setTimeout(ASK_MILLIS, () => socket.destroy())
     let pending = ''
-    socket.setEncoding('utf8').on('data', (text: string) => {
+    const read = (text: string) => {
       pending += text
       if (pending.length > MAX_REQUEST) socket.destroy()
       const end = pending.indexOf('\n')
       if (end < 0) return
-      const method = pending.slice(0, end).trim()
-      pending = ''
-      if (method === 'status') socket.end(`${JSON.stringify(peer.status())}\n`)
-      else if (method === 'events') {
-        const end = peer.subscribe((event: PeerEvent) => socket.write(`${JSON.stringify(event)}\n`))
-        socket.on('close', end)
-      } else socket.end(`${JSON.stringify({ error: `unknown request "${method.slice(0, 40)}"` })}\n`)
-    })
+      // One request a connection; the client's end of it is how it leaves.
+      socket.off('data', read).resume().setTimeout(0)
+      void answerTo(pending.slice(0, end), socket)
+    }
+    socket.setEncoding('utf8').on('data', read)
   })
   await new Promise<void>((done, failed) => {
     server.once('error', (cause) =>
@@ -75,17 +109,33 @@ async function makePrivate(folder: string): Promise<void> {
   }
 }
 
-/** Asks the peer that runs in `dir`. @throws not-running */
-export async function askStatus(dir: string): Promise<PeerStatus> {
+/** @throws bad-argument */
+function readRequest(line: string): z.output<typeof request> {
+  try {
+    return request.parse(JSON.parse(line))
+  } catch (cause) {
+    throw new MurmurError('bad-argument', 'A request is one line of JSON with "method" and "params".', { cause })
+  }
+}
+
+/** Asks the peer that runs in `dir`. @throws not-running, and what the peer answers with */
+export async function askPeer<T>(dir: string, method: string, params: Params = {}): Promise<T> {
   const socket = createConnection(socketPath(dir).path).setTimeout(ANSWER_MILLIS, () => socket.destroy(new Error('it does not answer')))
+  let answered: z.output<typeof answer> | undefined
   try {
     await new Promise<void>((done, failed) => socket.once('connect', done).once('error', failed))
-    socket.write('status\n')
-    for await (const line of createInterface({ input: socket })) return JSON.parse(line) as PeerStatus
-    throw new Error('it closed the connection')
+    socket.write(`${JSON.stringify({ method, params })}\n`)
+    for await (const line of createInterface({ input: socket })) {
+      answered = answer.parse(JSON.parse(line))
+      break
+    }
+    if (answered === undefined) throw new Error('it closed the connection')
   } catch (cause) {
     throw new MurmurError('not-running', `No peer runs in ${resolve(dir)}; start it with \`npx murmur start ${dir}\`.`, { cause })
   } finally {
     socket.destroy()
   }
+  if ('result' in answered) return answered.result as T
+  const { code, message } = answered.error
+  throw new MurmurError(code in ERROR_CODES ? (code as ErrorCode) : 'internal', message)
 }

@@ -1,175 +1,136 @@
-// Everything that reaches a peer from others: gossip and the exchange of signed records, checked before use, counted where refused.
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { equals } from 'uint8arrays/equals'
-import { MurmurError } from '../../protocol/errors.ts'
+// Every signed record that reaches a peer, by gossip, by the state exchange or from its own disk: checked before use, counted where refused.
+// A reason becomes accept, ignore or reject, and somebody's fault or nobody's, by the table in protocol/rejections.ts alone.
+import { decodeGossip, type LoneRecord } from '../../protocol/gossip.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { REJECTIONS, type RejectionCode } from '../../protocol/rejections.ts'
-import { decodeSigned, encodeSigned, recordIn, signedMessage } from '../../protocol/signed.ts'
-import { decodeGossip, inlineFits, openEvidence, openUpdate, type Update, type UpdateRules } from '../../protocol/update.ts'
-import { RecordsRequestSchema, RecordsResponseSchema, TaskResponseSchema } from '../../protocol/wire_pb.ts'
+import { decodeSigned, encodeSigned, type SignedRecord } from '../../protocol/signed.ts'
+import { inlineFits, openEvidence, openUpdate, type Update, type UpdateRules } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
 import type { Verdict } from '../ports.ts'
+import { createRateLimit } from '../rate-limit.ts'
+import type { AddressBook, Way } from './address-book.ts'
 import type { Loop } from './loop.ts'
 import type { PeerParts } from './parts.ts'
 
-export const RECORDS_PROTOCOL = '/murmuration/records/1'
-export const TASK_PROTOCOL = '/murmuration/task/1'
-
-/** How often one random member is asked for records that gossip lost. */
-const EXCHANGE_MILLIS = 30_000
-/** The same while a round waits: a lost announcement is the likeliest reason. */
-const STALLED_EXCHANGE_MILLIS = 3000
+type Taken = 'new' | 'known' | RejectionCode
+type About = { from?: PeerId; author?: PeerId; round?: number }
 
 export interface Inbox {
+  /** Judges a gossip message that a neighbour has handed over. */
   validate(message: Uint8Array, from: PeerId): Verdict
-  onPeer(peer: PeerId): void
-  onPeerGone(peer: PeerId): void
-  serve(): void
+  /** Takes in a record that a member has told when it was asked. */
+  take(record: SignedRecord, from: PeerId): Taken
   /** Takes in what a former process of this peer had stored. */
   recall(): void
-  startExchange(): void
-  stop(): void
 }
 
 export function createInbox(
   parts: PeerParts,
   loop: Loop,
   emit: (event: PeerEvent) => void,
-  evidence: Map<PeerId, { first: Uint8Array; second: Uint8Array }>,
+  { addresses, evidence }: { addresses: AddressBook; evidence: Map<PeerId, { first: Uint8Array; second: Uint8Array }> },
 ): Inbox {
-  const { network, clock, store, task, hash, random } = parts
+  const { network, members, clock, store, task, hash } = parts
   const rules: UpdateRules = { task: task.id, codec: task.manifest.codec, length: task.exchanged, verify: parts.verify }
-  const stopping = new AbortController()
-  let cancelExchange = () => {}
+  const { messagesPerSecond: perSecond, messagesBurst: burst } = LIMITS
+  const messages = createRateLimit({ perSecond, burst, keys: LIMITS.members }, clock)
 
-  function refuse(code: RejectionCode, about: { from?: PeerId; author?: PeerId; round?: number }): Verdict {
+  function refuse(code: RejectionCode, about: About): RejectionCode {
     emit({ type: 'rejected', code, ...about })
-    return REJECTIONS[code].verdict
+    if (REJECTIONS[code].fault === 'forwarder' && about.from !== undefined) network.blame(about.from)
+    return code
   }
 
   /** Hands a checked update to the round; where it is new it is kept for a restart. */
-  function take(update: Update, from: PeerId | undefined, inline?: Uint8Array): Verdict {
-    if (update.author === network.self) loop.onOwnRecord(update)
+  function takeUpdate(update: Update, about: About, inline?: Uint8Array): Taken {
+    const { author, round, envelope } = update
+    if (author === network.self) loop.onOwnRecord(update)
+    else if (!members.isMember(author)) return refuse('not-a-member', { ...about, author, round })
     if (inline !== undefined) loop.holdInline(update, inline)
     const code = loop.dispatch({ type: 'record', update, now: clock.now() })
     if (code !== undefined) {
       loop.dropInline(update)
-      return refuse(code, { author: update.author, round: update.round, ...(from && { from }) })
+      return refuse(code, { ...about, author, round })
     }
-    store.saveRecord(update.author, encodeSigned({ kind: 'update', envelope: update.envelope }))
-    return 'accept'
+    store.saveRecord(author, encodeSigned({ kind: 'update', envelope }))
+    return 'new'
   }
 
-  function takeEvidence(first: Uint8Array, second: Uint8Array, from: PeerId | undefined): Verdict {
+  function takeEvidence({ first, second }: { first: Uint8Array; second: Uint8Array }, about: About): Taken {
     const updates = openEvidence(first, second, rules)
-    if (typeof updates === 'string') return refuse(updates, from === undefined ? {} : { from })
+    if (typeof updates === 'string') return refuse(updates, about)
     const { author } = updates[0]
-    if (evidence.has(author)) return 'ignore'
-    // Only members are worth remembering: anyone can make keys that contradict themselves.
-    if (!loop.state().members.has(author)) return refuse('not-a-member', { author })
+    if (evidence.has(author)) return 'known'
+    // Only of members is it worth remembering: anyone can make keys that contradict themselves.
+    if (!members.isMember(author) || !loop.state().members.has(author)) return refuse('not-a-member', { ...about, author })
+    if (evidence.size >= LIMITS.members) return refuse('full', { ...about, author })
     evidence.set(author, { first, second })
     loop.dispatch({ type: 'evidence', updates })
-    return 'accept'
+    return 'new'
   }
 
-  function validate(message: Uint8Array, from: PeerId): Verdict {
-    const decoded = decodeGossip(message)
-    if (typeof decoded === 'string') return refuse(decoded, { from })
-    if (decoded.type === 'evidence') return takeEvidence(decoded.first, decoded.second, from)
-    const update = openUpdate(decoded.record, rules)
-    if (typeof update === 'string') return refuse(update, { from })
-    const inline = decoded.inline.length > 0 ? decoded.inline : undefined
-    if (inline === undefined || inlineFits(update, inline, hash)) return take(update, from, inline)
-    // The record is good and its payload can still be pulled; only the messenger is at fault.
-    take(update, from)
-    return refuse('bad-inline', { from, author: update.author, round: update.round })
+  /** Any record but an update. */
+  function takeOther(record: LoneRecord, about: About, way: Way): Taken {
+    if (record.kind === 'evidence') return takeEvidence(record, about)
+    const { kind, envelope } = record
+    const taken = kind === 'addresses' ? addresses.take(envelope, way) : members.take({ kind, envelope })
+    return taken === 'new' || taken === 'known' ? taken : refuse(taken, about)
   }
 
-  /** A record that another passed on is no sign that its author is there now. */
-  function hearsay(author: PeerId): void {
-    if (!network.peers().includes(author)) loop.dispatch({ type: 'peer-gone', peer: author, now: clock.now() })
-  }
-
-  /** Asks one peer for the newest records it holds. */
-  async function exchangeWith(peer: PeerId): Promise<void> {
-    const body = toBinary(RecordsRequestSchema, create(RecordsRequestSchema, { task: task.id }))
-    const bytes = await network.request(peer, RECORDS_PROTOCOL, body, { signal: stopping.signal })
-    const response = fromBinary(RecordsResponseSchema, bytes)
-    for (const signed of response.records.slice(0, LIMITS.recordsPerPage)) {
-      const record = recordIn(signed)
-      if (record?.kind === 'evidence') takeEvidence(record.first, record.second, peer)
-      if (record?.kind !== 'update') continue
-      const update = openUpdate(record.envelope, rules)
-      if (typeof update === 'string') refuse(update, { from: peer })
-      // Most of a page is known already; only what is new or wrong is worth an event.
-      else if (!loop.knows(update) && take(update, peer) === 'accept') hearsay(update.author)
-    }
-  }
-
-  function scheduleExchange(): void {
-    const stalled = loop.state().phase === 'gathering' || loop.state().phase === 'waiting'
-    cancelExchange = clock.after(stalled ? STALLED_EXCHANGE_MILLIS : EXCHANGE_MILLIS, () => {
-      const peers = network.peers()
-      const pick = peers[(random.bytes(1)[0] ?? 0) % Math.max(1, peers.length)]
-      // A peer that does not answer is asked again another time; someone else is next.
-      if (pick !== undefined) exchangeWith(pick).catch(() => {})
-      scheduleExchange()
-    })
-  }
-
-  function tellPeers(): void {
-    emit({ type: 'peers', connected: network.peers().length, members: loop.state().members.size + 1 })
+  function judge(taken: Taken): Verdict {
+    if (taken === 'new') return 'accept'
+    return taken === 'known' ? 'ignore' : REJECTIONS[taken].verdict
   }
 
   return {
-    validate,
-    onPeer(peer) {
-      loop.dispatch({ type: 'peer', peer, now: clock.now() })
-      tellPeers()
-      exchangeWith(peer).catch(() => {})
+    validate(message, from) {
+      // First of all: what follows costs a signature check.
+      if (!messages.take(from)) return judge(refuse('flood', { from }))
+      const decoded = decodeGossip(message)
+      if (typeof decoded === 'string') return judge(refuse(decoded, { from }))
+      if (decoded.type === 'evidence') return judge(takeEvidence(decoded, { from }))
+      if (decoded.type !== 'announcement') return judge(takeOther({ kind: decoded.type, envelope: decoded.envelope }, { from }, 'gossip'))
+      const update = openUpdate(decoded.record, rules)
+      if (typeof update === 'string') return judge(refuse(update, { from }))
+      // Who passed it on may know the author and have had no need to look at what rides along: it is not to blame for that.
+      if (decoded.membership.length > 0 && !members.isMember(update.author))
+        members.take({ kind: 'membership', envelope: decoded.membership })
+      const inline = decoded.inline.length > 0 ? decoded.inline : undefined
+      if (inline === undefined || inlineFits(update, inline, hash)) return judge(takeUpdate(update, { from }, inline))
+      // The record is good and its payload can still be pulled; only the messenger is at fault.
+      takeUpdate(update, { from })
+      return judge(refuse('bad-inline', { from, author: update.author, round: update.round }))
     },
-    onPeerGone(peer) {
-      loop.dispatch({ type: 'peer-gone', peer, now: clock.now() })
-      tellPeers()
-    },
-    serve() {
-      network.serve(TASK_PROTOCOL, async () => toBinary(TaskResponseSchema, create(TaskResponseSchema, { manifest: task.envelope })))
-      network.serve(RECORDS_PROTOCOL, async (body) => {
-        const request = fromBinary(RecordsRequestSchema, body)
-        if (!equals(request.task, task.id)) throw new MurmurError('peer-refused', 'this peer works on another task')
-        return toBinary(
-          RecordsResponseSchema,
-          create(RecordsResponseSchema, {
-            records: [
-              ...[...evidence.values()].map((pair) => signedMessage({ kind: 'evidence', ...pair })),
-              ...loop.records().map((envelope) => signedMessage({ kind: 'update', envelope })),
-            ].slice(0, LIMITS.recordsPerPage),
-          }),
-        )
-      })
+    take(record, from) {
+      if (record.kind !== 'update') return takeOther(record, { from }, 'exchange')
+      const update = openUpdate(record.envelope, rules)
+      if (typeof update === 'string') return refuse(update, { from })
+      // Most of a page is known already; only what is new or wrong is worth an event.
+      if (loop.knows(update)) return 'known'
+      const taken = takeUpdate(update, { from })
+      // A record that another passed on is no sign that its author is there now.
+      if (taken === 'new' && !network.peers().includes(update.author)) {
+        loop.dispatch({ type: 'peer-gone', peer: update.author, now: clock.now() })
+      }
+      return taken
     },
     recall() {
-      for (const message of store.loadRecords()) {
-        const decoded = decodeSigned(message)
-        if (decoded?.kind === 'evidence') {
-          const updates = openEvidence(decoded.first, decoded.second, rules)
+      for (const bytes of store.loadRecords()) {
+        const record = decodeSigned(bytes)
+        if (record?.kind === 'addresses') addresses.take(record.envelope, 'disk')
+        if (record?.kind === 'evidence') {
+          const updates = openEvidence(record.first, record.second, rules)
           if (typeof updates === 'string') continue
-          evidence.set(updates[0].author, { first: decoded.first, second: decoded.second })
+          evidence.set(updates[0].author, { first: record.first, second: record.second })
           loop.dispatch({ type: 'evidence', updates })
-          continue
         }
-        if (decoded?.kind !== 'update') continue
-        const update = openUpdate(decoded.envelope, rules)
-        if (typeof update === 'string' || update.author === network.self) continue
+        if (record?.kind !== 'update') continue
+        const update = openUpdate(record.envelope, rules)
+        if (typeof update === 'string' || update.author === network.self || !members.isMember(update.author)) continue
         loop.dispatch({ type: 'record', update, now: clock.now() })
         loop.dispatch({ type: 'peer-gone', peer: update.author, now: clock.now() })
       }
-    },
-    startExchange: scheduleExchange,
-    stop() {
-      stopping.abort()
-      cancelExchange()
     },
   }
 }

@@ -1,24 +1,22 @@
 // A real peer from a directory: lock, identity, task, data, worker threads, libp2p; put together, started, and stopped in reverse.
 import { randomBytes } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { splitWeights, trainingNotes } from '../../models/index.ts'
 import { isZooModel, zooModel } from '../../models/zoo/index.ts'
-import { MurmurError } from '../../protocol/errors.ts'
-import { encodeJoinLine, JOIN_LINE_ADDRESSES } from '../../protocol/join-line.ts'
+import { type ErrorCode, isMurmurError, MurmurError } from '../../protocol/errors.ts'
+import { NO_PROOF } from '../../protocol/join.ts'
 import { layoutSize, sizeOf } from '../../protocol/layout.ts'
 import type { PayloadRef } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
 import { type LoadedData, loadData } from '../data/load.ts'
 import type { PeerEvent } from '../events.ts'
-import { isLocalAddress } from '../host/addresses.ts'
 import { createLibp2pNetwork } from '../host/libp2p-network.ts'
 import { createPayloadExchange } from '../host/payload-exchange.ts'
-import { parseAttack } from '../lab/attacks.ts'
+import { misbehaving } from '../lab/misbehaviour.ts'
 import { dataOf, type LocalOptions } from '../options.ts'
 import type { Network } from '../ports.ts'
 import { sha256 as hash } from '../sha256.ts'
-import { writeDurable } from '../store/files.ts'
+import { diskError, writeDurable } from '../store/files.ts'
 import { type Identity, loadOrCreateIdentity } from '../store/identity.ts'
 import { lockDirectory } from '../store/lock.ts'
 import { openStore } from '../store/store.ts'
@@ -26,15 +24,23 @@ import { createVerifier } from '../store/verify.ts'
 import { checkDataSet, evaluationBatch } from '../train/data-set.ts'
 import { runLimited } from '../train/limited.ts'
 import { createTrainer, type TrainerOptions } from '../train/trainer.ts'
+import { createAdmission } from './admission.ts'
 import { createAggregator } from './aggregator.ts'
+import { becomeMember, proofOf } from './become-member.ts'
 import { systemClock } from './clock.ts'
 import { serveControl } from './control.ts'
 import { makeDirectory, writeTask } from './directory.ts'
 import { watchHealth } from './health.ts'
+import { introduceTo } from './introduction.ts'
+import { createJoinLines, keptInvite } from './join-lines.ts'
+import type { JoinTarget } from './join-target.ts'
 import { openLog } from './log.ts'
+import { createMemberBook } from './member-book.ts'
+import { controlMethods } from './methods.ts'
 import { obtainModel, obtainTask, type TaskModel, type TaskSource } from './obtain-task.ts'
 import type { PeerParts } from './parts.ts'
 import { createPeer, type Peer } from './peer.ts'
+import { founderOf } from './signing.ts'
 
 export interface LaunchOptions extends TaskSource {
   local: LocalOptions
@@ -59,8 +65,12 @@ const random = { bytes: (count: number) => new Uint8Array(randomBytes(count)) }
 
 /** @throws MurmurError with one sentence for a person; whatever was opened until then is closed again */
 export async function launch(options: LaunchOptions): Promise<Running> {
-  const { local, onEvent, onProgress, signal } = options
-  const warn = (code: 'bootstrap-unreachable' | 'disk-failed') => (message: string) => onEvent({ type: 'warning', code, message })
+  const { local, onProgress, signal } = options
+  const told = createTold()
+  const onEvent = told.emit
+  told.subscribe(options.onEvent)
+  const warn = (code: ErrorCode) => (message: string) => onEvent({ type: 'warning', code, message })
+  const tell = ({ code, message }: MurmurError) => warn(code)(message)
   const undo: (() => Promise<unknown>)[] = []
   const stop = async () => {
     for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step()
@@ -73,14 +83,46 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     const verify = createVerifier()
     const network = await startNetwork(identity, local)
     undo.push(() => network.stop())
-    const addresses = [...new Set([...(local.bootstrap ?? []), ...(options.join?.addresses ?? [])])]
-    const { reached, contact } = connectAll(network, addresses, warn('bootstrap-unreachable'), signal)
-
-    const { task, isNew, objects } = await obtainTask({ ...options, dir }, reached, contact, { network, signer, random, hash, verify })
+    const target: Partial<JoinTarget> = options.join ?? {}
+    const { reached, contact } = connectAll(
+      network,
+      [...new Set([...(local.bootstrap ?? []), ...(target.addresses ?? [])])],
+      warn('bootstrap-unreachable'),
+      signal,
+    )
+    const proof = target.task === undefined ? NO_PROOF : proofOf(target, Buffer.from(target.task, 'hex'), signer, random)
+    const { task, isNew, objects } = await obtainTask({ ...options, dir }, proof, reached, contact, { network, random, hash, verify })
     const store = await openStore(dir, { layout: task.layout, onWarning: warn('disk-failed') })
     undo.push(() => store.close())
     for (const object of objects) await store.putObject(object.hash, object.bytes)
-    const exchange = createPayloadExchange({ network, store, task: task.id, hash, clock: systemClock })
+    let peer: Peer | undefined
+    const members = await createMemberBook({ task, store, verify, clock: systemClock, onWarning: tell })
+    undo.push(() => members.close())
+    const founder = await founderOf(dir, task, signer)
+    const admission = await createAdmission({
+      ...{ network, task, book: members, signer, founder, store, clock: systemClock, random, verify },
+      round: () => peer?.status().round ?? 0,
+      tell: (certificate) => peer?.tell(certificate),
+    })
+    const hasFounder = founder !== undefined && members.roleOf(signer.peerId) !== 'admin' && !members.revoked().has(signer.peerId)
+    if (hasFounder) await admission.admit(signer.publicKey, 'admin')
+    await becomeMember(proof, reached, contact, { network, task, book: members, signal, onProgress })
+    admission.serve()
+    network.admit(admission.gate)
+    // Until the peer sees to it: who has become a member meanwhile is answered, and knows us.
+    const stopAdmitting = members.subscribe(() => network.admit(admission.gate))
+    undo.push(async () => stopAdmitting())
+    const stopIntroducing = introduceTo({ network, task, book: members, clock: systemClock })
+    undo.push(async () => stopIntroducing())
+    const exchange = createPayloadExchange({
+      ...{ network, store, task: task.id, hash, clock: systemClock },
+      onBadChunk(from) {
+        network.blame(from)
+        const event: PeerEvent = { type: 'rejected', code: 'bad-chunk', from }
+        store.append(event, systemClock.wall())
+        told.emit(event)
+      },
+    })
     const model = await obtainModel(
       task,
       store,
@@ -105,7 +147,7 @@ export async function launch(options: LaunchOptions): Promise<Running> {
       provider,
     }
     if (isNew) {
-      const isTrusted = task.founder === signer.peerId || isBuiltIn(task, model.graph)
+      const isTrusted = objects.length > 0 || isBuiltIn(task, model.graph)
       // What a stranger's model asks for, also to be understood, it asks for elsewhere.
       const notes = isTrusted ? trainingNotes(model.graph, learning) : await tryModel(task, learning, data, options)
       for (const note of notes) onProgress(note)
@@ -116,36 +158,71 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     undo.push(() => trainer.stop())
     const aggregator = createAggregator()
     undo.push(() => aggregator.stop())
-    const peer = createPeer({
-      ...{ task, initial: model.initial, network, exchange, trainer, aggregator, store, clock: systemClock, random, signer, verify, hash },
+    const lines = createJoinLines({ network, task, hash, printed: admission.printed, known: () => peer?.knownAddresses() ?? [] })
+    const parts: PeerParts = {
+      ...{ task, initial: model.initial, network, members, exchange, trainer, aggregator, store, clock: systemClock, random },
+      ...{ signer, verify, hash, joinLine: lines.printed },
       ...(data.stream && { loadData: data.stream.load }),
       health: watchHealth(),
       testAtEnd: local.test && data.test !== undefined,
       onFinish: (params) => writeModel(dir, model, params),
-      ...experiments(local, task, signer.peerId),
-    })
-    peer.subscribe(onEvent)
-    peer.subscribe(openLog(dir))
-    undo.push(await serveControl(dir, peer))
-    undo.push(() => peer.stop())
+      ...(local.probe !== undefined && { probe: local.probe }),
+    }
+    checkExperiments(local, task)
+    const running = createPeer(local.misbehave === undefined ? parts : misbehaving(parts, local.misbehave))
+    peer = running
+    peer.subscribe(told.emit)
+    const log = openLog(dir)
+    // The line may let its bearer in: it is no business of whoever reads the log.
+    told.subscribe((event) => log('joinLine' in event ? { ...event, joinLine: '' } : event))
+    const methods = controlMethods({ peer, admission, book: members, task, verify, lines })
+    undo.push(await serveControl(dir, { methods, subscribe: told.subscribe }))
+    undo.push(() => running.stop())
     await peer.start()
+    stopAdmitting()
 
-    const reachable = network.addresses()
-    const dialable = reachable.filter((address) => !isLocalAddress(address) || reachable.every(isLocalAddress))
-    const joinLine = encodeJoinLine({ task: task.hex, addresses: dialable.slice(0, JOIN_LINE_ADDRESSES) }, hash)
-    if (local.joinFile !== undefined) await writeFile(local.joinFile, `${joinLine}\n`)
+    const note = await keptInvite(admission, members, signer.peerId, systemClock.wall()).catch((error: unknown) => {
+      if (!isMurmurError(error)) throw error
+      tell(error)
+      return undefined
+    })
+    const writeLine = async () => {
+      const line = lines.printed()
+      if (local.joinFile !== undefined && line !== '') await writeDurable(local.joinFile, Buffer.from(`${line}\n`), { mode: 0o600 })
+      return line
+    }
+    const joinLine = await writeLine()
+    told.subscribe(({ type }) => {
+      if (type === 'addresses') writeLine().catch((error: unknown) => tell(diskError(local.joinFile ?? '', 'written', error)))
+    })
     const { round } = peer.status()
-    const about = { peer: signer.peerId, task: task.hex, name: task.manifest.name, addresses: reachable, joinLine, dir }
+    const addresses = network.addresses()
+    const about = { peer: signer.peerId, task: task.hex, name: task.manifest.name, addresses, joinLine, dir }
     onEvent({ type: 'ready', ...about, round, resumed: !isNew })
-    return { peer, task, joinLine, dir, addresses: reachable, stop }
+    if (note !== undefined) onProgress(note)
+    return { peer, task, joinLine, dir, addresses, stop }
   } catch (error) {
     await stop()
     throw error
   }
 }
 
-async function startNetwork({ privateKey }: Identity, { listen, announce }: LocalOptions): Promise<Network> {
-  const network = createLibp2pNetwork({ privateKey, listen, ...(announce && { announce }) })
+/** The peer's events, and those of what is around it, for whoever watches. */
+function createTold() {
+  const listeners = new Set<(event: PeerEvent) => void>()
+  return {
+    emit(event: PeerEvent): void {
+      for (const listener of listeners) listener(event)
+    },
+    subscribe(listener: (event: PeerEvent) => void): () => void {
+      listeners.add(listener)
+      return () => void listeners.delete(listener)
+    },
+  }
+}
+
+async function startNetwork({ privateKey }: Identity, { listen, announce, mdns, relay }: LocalOptions): Promise<Network> {
+  const network = createLibp2pNetwork({ privateKey, listen, mdns, relay, ...(announce && { announce }) })
   await network.start()
   return network
 }
@@ -234,9 +311,8 @@ async function writeModel(dir: string, model: TaskModel, params: Float32Array): 
 }
 
 /** What only a test task allows. @throws bad-argument elsewhere */
-function experiments({ misbehave, probe }: LocalOptions, task: Task, peerId: string): Pick<PeerParts, 'forge' | 'probe'> {
+function checkExperiments({ misbehave, probe }: LocalOptions, task: Task): void {
   if ((misbehave !== undefined || probe !== undefined) && !task.manifest.testTask) {
     throw new MurmurError('bad-argument', '--misbehave and --probe work only in a network founded with --test-task.')
   }
-  return { ...(misbehave !== undefined && { forge: parseAttack(misbehave).forge(peerId) }), ...(probe !== undefined && { probe }) }
 }

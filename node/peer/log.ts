@@ -7,7 +7,7 @@ import type { PeerEvent } from '../events.ts'
 /** Bytes after which, at a start, the log begins anew; the old one is kept beside it. */
 const ROTATE_BYTES = 10 * 1024 * 1024
 /** Told every other second or for every payload: the audit trail has what matters of them. */
-const QUIET: ReadonlySet<PeerEvent['type']> = new Set(['phase', 'traffic', 'health', 'received'])
+const QUIET: ReadonlySet<PeerEvent['type']> = new Set(['phase', 'traffic', 'health', 'received', 'rejected'])
 
 /** Appends to `murmur.log`; a disk that fails costs the log, not the peer. */
 export function openLog(dir: string): (event: PeerEvent) => void {

@@ -1,27 +1,33 @@
 // The round loop: holds the state of the round machine and carries out what it asks for.
 // One update in one direction: train -> encode -> sign -> store -> gossip; pull -> gate -> aggregate -> evaluate -> store -> next round.
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
+import { encodeEvidence } from '../../protocol/gossip.ts'
 import type { PeerId } from '../../protocol/identity.ts'
-import { LIMITS } from '../../protocol/limits.ts'
 import type { RejectionCode } from '../../protocol/rejections.ts'
 import { reduce } from '../../protocol/round/reducer.ts'
 import type { RoundConfig, RoundEffect, RoundEvent, RoundState } from '../../protocol/round/state.ts'
 import { encodeSigned } from '../../protocol/signed.ts'
 import { hexOf, topicOf } from '../../protocol/task.ts'
-import { encodeEvidence, sameUpdate, type Update } from '../../protocol/update.ts'
+import { sameUpdate, type Update } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
+import type { EncodedInput } from '../ports.ts'
 import { createAnnouncer } from './announcer.ts'
+import { watchClock } from './clock-watch.ts'
+import { createLearner } from './learner.ts'
 import type { PeerParts } from './parts.ts'
+import { createPuller } from './puller.ts'
 import { roundConfig } from './round-config.ts'
 
-/** Validation samples read after each round, at a regular stride: more would take longer than they tell. */
-const VALIDATION_SAMPLES = 500
+/** Times that connected members count as seen within the time after which a silent one is absent. */
+const GREETINGS = 4
 
 interface Outlets {
   emit: (event: PeerEvent) => void
   tellPhase: () => void
   onFinished: (reason: string) => void
   onFailed: (error: MurmurError) => void
+  /** This process stood still: what others announced meanwhile has to be asked for before it goes on as if nothing had happened. */
+  onClockLeap: () => void
   /** Proof of equivocation, by author: gathered by the loop and the inbox, told to whoever asks. */
   evidence: Map<PeerId, { first: Uint8Array; second: Uint8Array }>
 }
@@ -31,8 +37,8 @@ export interface Loop {
   state(): RoundState
   /** Feeds the round machine; returns why a record was not taken. */
   dispatch(event: RoundEvent): RejectionCode | undefined
-  /** Loads what a former process left. */
-  restore(): Promise<void>
+  /** Loads what a former process left, and says where that stood. */
+  restore(): Promise<{ round: number; stage: 'trained' | 'aggregated' | 'final' } | undefined>
   begin(): void
   stop(): Promise<void>
   model(): Float32Array
@@ -49,36 +55,51 @@ export interface Loop {
 }
 
 export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outlets): Loop {
-  const { task, network, trainer, aggregator, store, exchange, clock, hash } = parts
+  const { task, network, trainer, store, clock } = parts
   const { manifest } = task
   const { emit, tellPhase } = outlets
   const config = roundConfig(parts)
+  const stopping = new AbortController()
   const announcer = createAnnouncer(parts, emit)
+  const learner = createLearner(parts, announcer, emit, stopping.signal)
+  const puller = createPuller(parts, emit, stopping.signal)
 
   let state = initial
-  let params = parts.initial
-  let optimizer: Float32Array = new Float32Array()
-  let steps = 0
-  /** The model that the round in hand began with. */
-  let start = parts.initial
-  let accuracy: number | undefined
-  let loss: number | undefined
   let resume: { round: number; stage: 'trained' | 'aggregated' | 'final' } | undefined
   let training = new AbortController()
-  const inlined = new Map<string, Uint8Array>()
-  const pulling = new Map<PeerId, AbortController>()
-  const stopping = new AbortController()
-  const timers = new Set<() => void>()
+  /** Settles once the update last announced is signed and stored. */
+  let announced: Promise<void> = Promise.resolve()
+  let wake: { at: number; cancel: () => void } | undefined
+  let cancelGreeting = () => {}
+  let watch: ReturnType<typeof watchClock> | undefined
   const running = new Set<Promise<void>>()
 
   function dispatch(event: RoundEvent): RejectionCode | undefined {
+    watch?.look()
+    return step(event)
+  }
+
+  function step(event: RoundEvent): RejectionCode | undefined {
     if (stopping.signal.aborted) return undefined
     const before = state
-    const step = reduce(state, event, config)
-    state = step.state
-    for (const effect of step.effects) carryOut(effect)
+    const { state: after, effects, rejected } = reduce(state, event, config)
+    state = after
+    if (event.type === 'evict') puller.abort(event.peers)
+    for (const effect of effects) carryOut(effect)
     if (before.phase !== state.phase || before.round !== state.round) tellPhase()
-    return step.rejected
+    return rejected
+  }
+
+  function onLeap(millis: number): void {
+    step({ type: 'leap', millis, now: clock.now() })
+    if (!stopping.signal.aborted) outlets.onClockLeap()
+  }
+
+  /** A connection is a sign of life, however long its peer has nothing to announce. */
+  function greet(): void {
+    const connected = network.peers().filter((peer) => parts.members.isMember(peer))
+    for (const peer of connected) dispatch({ type: 'peer', peer, now: clock.now() })
+    cancelGreeting = clock.after(config.absentAfterMillis / GREETINGS, greet)
   }
 
   function carryOut(effect: RoundEffect): void {
@@ -89,6 +110,10 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       case 'cancel-training':
         training.abort()
         break
+      case 'announce':
+        announced = announce(effect.round)
+        background(announced)
+        break
       case 'publish':
         background(announcer.publish())
         break
@@ -97,6 +122,9 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
         break
       case 'aggregate':
         background(aggregate(effect))
+        break
+      case 'sync':
+        background(sync(effect))
         break
       case 'wake':
         wakeAt(effect.at)
@@ -113,12 +141,15 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     }
   }
 
+  /** One timer is enough, the earliest: a wake that comes too early asks for the next one. */
   function wakeAt(at: number): void {
+    if (wake !== undefined && wake.at <= at) return
+    wake?.cancel()
     const cancel = clock.after(Math.max(0, at - clock.now()), () => {
-      timers.delete(cancel)
+      wake = undefined
       dispatch({ type: 'wake', now: clock.now() })
     })
-    timers.add(cancel)
+    wake = { at, cancel }
   }
 
   async function tellEquivocation(first: Update, second: Update): Promise<void> {
@@ -143,126 +174,68 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
 
   async function train(round: number): Promise<void> {
     training = new AbortController()
-    const signal = AbortSignal.any([training.signal, stopping.signal])
-    start = params
-    const millis = manifest.work.roundSeconds === undefined ? {} : { millis: manifest.work.roundSeconds * 1000 }
-    const seed = seedOf(round)
-    const samples = await parts.loadData?.(round)
-    const order = samples === undefined ? {} : { order: { samples } }
-    const work = { steps: manifest.work.steps, ...millis, ...order }
-    const result = await trainer.train({ params, optimizer, seed, stepsBefore: steps, signal, ...work })
-    if (signal.aborted || state.round !== round) return
-    const { diverged } = result
-    // The model the round began with is still good: a peer whose training fails takes part with that one and a fresh optimizer.
-    const trained = diverged === undefined ? result.params : params
-    optimizer = diverged === undefined ? result.optimizer : new Float32Array()
-    if (diverged === undefined) {
-      steps += result.steps
-      loss = result.loss
-      emit({ type: 'trained', round, steps: result.steps, samples: result.samples, loss: result.loss, seconds: result.millis / 1000 })
-    } else {
-      emit({ type: 'warning', code: 'training-diverged', message: diverged })
-    }
-    params = trained
-    const vector = parts.forge ? parts.forge({ start, trained, round }) : trained
-    await announcer.announce({ round, vector, final: false, accuracy }, () =>
-      store.saveCheckpoint({ round, stage: 'trained', steps, params, optimizer }),
-    )
-    dispatch({ type: 'trained', round, now: clock.now() })
+    const done = await learner.train(round, AbortSignal.any([training.signal, stopping.signal]))
+    if (done && state.round === round) dispatch({ type: 'trained', round, now: clock.now() })
   }
 
-  /** Ends the pull of an older record of the same author: one at a time, however slowly it is answered. */
-  function supersede(author: PeerId): AbortSignal {
-    pulling.get(author)?.abort()
-    const controller = new AbortController()
-    pulling.set(author, controller)
-    return AbortSignal.any([controller.signal, stopping.signal])
+  /** The own model as the update of `round`: on disk before anyone is told. */
+  async function announce(round: number): Promise<void> {
+    await learner.announce(round)
+    // Not where it was overtaken meanwhile.
+    if (announcer.newest()?.round === round) background(announcer.publish())
   }
 
   async function pull(update: Update): Promise<void> {
-    const { author, round } = update
-    const answer = (ok: boolean) => dispatch({ type: 'payload', update, ok, now: clock.now() })
-    const signal = supersede(author)
-    let payload: Uint8Array
-    try {
-      const key = hexOf(update.payload.hash)
-      const inline = inlined.get(key)
-      if (inline !== undefined) await store.putObject(key, inline)
-      inlined.delete(key)
-      const others = () => network.peers().filter((peer) => peer !== author)
-      payload = await exchange.pull(update.payload, () => [author, ...others()], { signal })
-    } catch {
-      if (signal.aborted) return
-      emit({ type: 'rejected', code: 'unavailable', author, round })
-      answer(false)
-      return
-    }
-    const code = await aggregator.check(payload, { codec: manifest.codec, length: task.exchanged, maxAbs: manifest.limits.maxAbs })
-    if (code === undefined) emit({ type: 'received', round, author, bytes: payload.length })
-    else emit({ type: 'rejected', code, author, round })
-    answer(code === undefined)
+    const ok = await puller.pull(update)
+    if (ok !== undefined) dispatch({ type: 'payload', update, ok, now: clock.now() })
   }
 
-  async function aggregate({ round, f, inputs }: Extract<RoundEffect, { type: 'aggregate' }>): Promise<void> {
-    const held = await Promise.all(inputs.map(async (update) => ({ update, payload: await store.getObject(hexOf(update.payload.hash)) })))
-    const lost = held.filter((input) => input.payload === undefined).map((input) => input.update.author)
-    if (lost.length > 0) {
-      dispatch({ type: 'aggregate-failed', round, authors: lost, now: clock.now() })
-      return
-    }
-    // As others decode it; the model as it is where nothing was announced for this round.
-    const own = announcer.vectorOf(round) ?? params.subarray(0, task.exchanged)
-    const probed = parts.probe?.length ? { probe: { authors: parts.probe, start: start.subarray(0, task.exchanged) } } : {}
-    const outcome = await aggregator.aggregate({
-      rule: manifest.rule,
-      f,
-      codec: manifest.codec,
-      length: task.exchanged,
-      shared: task.shared,
-      maxAbs: manifest.limits.maxAbs,
-      own,
-      inputs: held.map(({ update, payload }) => ({ author: update.author, payload: payload! })),
-      ...probed,
-    })
-    params = withExchanged(outcome.output)
-    emit(describe(round, f, inputs, outcome))
-    const [evaluation] = await Promise.all([
-      trainer.evaluate({ params, split: 'validation', samples: VALIDATION_SAMPLES, signal: stopping.signal }),
-      store.saveCheckpoint({ round, stage: 'aggregated', steps, params, optimizer }),
-    ])
-    accuracy = evaluation.accuracy
-    emit({ type: 'evaluated', round, split: 'validation', ...evaluation })
-    // Before the round goes on: what the next one announces or pulls must not be taken for a leftover.
-    await prune()
-    dispatch({ type: 'aggregated', round, ...(accuracy !== undefined && { accuracy }), now: clock.now() })
-  }
-
-  function describe(
-    round: number,
-    f: number,
-    updates: readonly Update[],
-    outcome: Awaited<ReturnType<typeof aggregator.aggregate>>,
-  ): PeerEvent {
-    const passed = outcome.inputs.flatMap((input, i) =>
-      'audit' in input ? { author: input.author, round: updates[i]!.round, ...input.audit } : [],
+  /** Runs what needs the payloads of a round's inputs; where some are not held any more, the round is told and goes on without them. */
+  async function withPayloads(round: number, inputs: readonly Update[], use: (held: EncodedInput[]) => Promise<void>): Promise<void> {
+    const held = await Promise.all(
+      inputs.map(async ({ author, payload: { hash } }) => ({ author, payload: await store.getObject(hexOf(hash)) })),
     )
-    const inputs = [{ author: network.self, round, ...outcome.own }, ...passed]
-    const trimmed = inputs.filter((input) => input.weight < 0.5 / inputs.length).length
-    return {
-      type: 'aggregated',
-      round,
-      rule: manifest.rule,
-      f,
-      inputs,
-      accepted: inputs.length - trimmed,
-      trimmed,
-      rejected: outcome.inputs.length - passed.length,
-      ...(outcome.influence !== undefined && { influence: outcome.influence }),
-      seconds: outcome.millis / 1000,
+    const lost = held.filter(({ payload }) => payload === undefined).map(({ author }) => author)
+    if (lost.length === 0) await use(held as EncodedInput[])
+    else dispatch({ type: 'aggregate-failed', round, authors: lost, now: clock.now() })
+  }
+
+  const aggregate = ({ round, f, inputs }: Extract<RoundEffect, { type: 'aggregate' }>) =>
+    withPayloads(round, inputs, async (held) => {
+      await announced
+      const { accuracy } = await learner.aggregate(round, f, inputs, held)
+      // Before the round goes on: what the next one announces or pulls must not be taken for a leftover.
+      await prune()
+      dispatch({ type: 'aggregated', round, ...(accuracy !== undefined && { accuracy }), now: clock.now() })
+    })
+
+  const sync = ({ round, from, f, inputs }: Extract<RoundEffect, { type: 'sync' }>) =>
+    withPayloads(round, inputs, async (held) => {
+      const { adopted, ...accuracies } = await learner.sync(round, f, held)
+      emit({ type: 'synced', from, to: round, inputs: inputs.length, adopted, ...accuracies })
+      await prune()
+      dispatch({ type: 'synced', round, adopted, now: clock.now() })
+    })
+
+  async function restore(): Promise<typeof resume> {
+    const checkpoint = await store.loadCheckpoint()
+    learner.restore(checkpoint)
+    const signed = await announcer.restore(learner.model())
+    if (signed?.final) resume = { round: signed.round - 1, stage: 'final' }
+    else if (signed !== undefined && signed.round > (checkpoint?.round ?? 0)) {
+      // The checkpoint of the signed round is lost; what was signed is the model of that round.
+      learner.adopt(announcer.vectorOf(signed.round))
+      resume = { round: signed.round, stage: 'trained' }
+    } else if (checkpoint !== undefined) {
+      // Trained, and perhaps not signed before the crash: the same model is then signed for the first time, once it begins.
+      resume = { round: checkpoint.round, stage: checkpoint.stage }
     }
+    return resume
   }
 
   async function finish(round: number, reason: string): Promise<void> {
+    const params = learner.model()
+    const { accuracy } = learner.metrics()
     if (!announcer.newest()?.final) await announcer.announce({ round: round + 1, vector: params, final: true, accuracy })
     await announcer.publish()
     const model = await parts.onFinish?.(params)
@@ -279,38 +252,8 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     const updates = [announcer.newest(), ...[...state.members.values()].flatMap(({ latest, ready, future }) => [latest, ready, future])]
     const keep = new Set([manifest.model.hash, manifest.weights.hash])
     for (const update of updates) if (update !== undefined) keep.add(hexOf(update.payload.hash))
-    for (const key of inlined.keys()) if (!keep.has(key)) inlined.delete(key)
+    puller.dropInline(keep)
     await store.pruneObjects(keep)
-  }
-
-  /** A peer's own order of batches in a round: fixed by task, peer and round, so that a retrained round repeats. */
-  function seedOf(round: number): number {
-    const digest = hash(new TextEncoder().encode(`${task.hex} ${network.self} ${round}`))
-    return new DataView(digest.buffer, digest.byteOffset).getUint32(0)
-  }
-
-  async function restore(): Promise<void> {
-    const checkpoint = await store.loadCheckpoint()
-    if (checkpoint !== undefined) ({ params, optimizer, steps } = checkpoint)
-    const signed = await announcer.restore(params)
-    if (signed?.final) resume = { round: signed.round - 1, stage: 'final' }
-    else if (signed !== undefined && signed.round > (checkpoint?.round ?? 0)) {
-      // The checkpoint of the signed round is lost; what was signed is the model of that round.
-      params = withExchanged(announcer.vectorOf(signed.round) ?? params)
-      resume = { round: signed.round, stage: 'trained' }
-    } else if (checkpoint !== undefined) {
-      // Trained but not signed before the crash: the same model is signed now, for the first time.
-      if (checkpoint.stage === 'trained') await announcer.announce({ round: checkpoint.round, vector: params, final: false, accuracy })
-      resume = { round: checkpoint.round, stage: checkpoint.stage }
-    }
-    start = params
-  }
-
-  /** The own model with its exchanged part replaced; what is personal stays. */
-  function withExchanged(vector: Float32Array): Float32Array {
-    const next = Float32Array.from(params)
-    next.set(vector.subarray(0, task.exchanged))
-    return next
   }
 
   return {
@@ -319,20 +262,25 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
     restore,
     state: () => state,
     begin() {
+      watch = watchClock(clock, onLeap)
       dispatch({ type: 'start', now: clock.now(), ...(resume && { resume }) })
+      greet()
       if (resume?.stage === 'final') background(finish(resume.round, 'it had finished before this start'))
       tellPhase()
     },
     async stop() {
       stopping.abort()
-      for (const cancel of timers) cancel()
+      watch?.stop()
+      wake?.cancel()
+      cancelGreeting()
       await Promise.all(running)
     },
-    model: () => params,
-    metrics: () => ({ ...(accuracy !== undefined && { accuracy }), ...(loss !== undefined && { loss }) }),
+    model: learner.model,
+    metrics: learner.metrics,
     records() {
       const honest = [...state.members].filter(([id]) => !state.shutOut.has(id))
-      const others = honest.flatMap(([, { latest, future }]) => future ?? latest ?? [])
+      // The earlier one first: the other way round it would be too old for whoever lacks both.
+      const others = honest.flatMap(([, { latest, future }]) => [latest ?? [], future ?? []].flat())
       return [announcer.newest() ?? [], ...others].flat().map((update) => update.envelope)
     },
     knows(update) {
@@ -341,10 +289,8 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       const held = [member?.latest, member?.future].filter((other) => other !== undefined)
       return held.some((other) => other.round > update.round || sameUpdate(other, update))
     },
-    holdInline(update, payload) {
-      if (inlined.size < 2 * LIMITS.members) inlined.set(hexOf(update.payload.hash), payload)
-    },
-    dropInline: (update) => void inlined.delete(hexOf(update.payload.hash)),
+    holdInline: puller.holdInline,
+    dropInline: puller.dropInline,
     onOwnRecord(update) {
       const known = announcer.newest()?.round ?? 0
       if (update.round <= known) return

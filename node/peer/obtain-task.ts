@@ -1,19 +1,24 @@
 // Where a peer's task comes from: its directory, the founding of a network, or the network that is joined. And the model with it.
+import { join } from 'node:path'
 import { exportModel, loadModel } from '../../models/index.ts'
 import { codecOf } from '../../protocol/codec/index.ts'
 import type { Verify } from '../../protocol/envelope.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
+import type { Proof } from '../../protocol/join.ts'
 import { layoutSize, sameLayout } from '../../protocol/layout.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { admissionInWords } from '../../protocol/manifest.ts'
 import type { Hash, PayloadRef } from '../../protocol/payload.ts'
 import { promise } from '../../protocol/sampling.ts'
 import { openTask, type Task } from '../../protocol/task.ts'
 import { dataOf, localOptions, parseOptions, pick, type TaskOptions, taskOptions } from '../options.ts'
-import type { Network, Random, Signer, Store } from '../ports.ts'
+import type { Network, Random, Store } from '../ports.ts'
+import { loadOrCreateIdentity } from '../store/identity.ts'
 import { readTask } from './directory.ts'
-import { fetchTask, type JoinTarget } from './fetch-task.ts'
+import { fetchTask } from './fetch-task.ts'
 import { type Founded, foundTask, optionsOf } from './found.ts'
+import type { JoinTarget } from './join-target.ts'
 
 export interface TaskSource {
   dir: string
@@ -28,7 +33,6 @@ export interface TaskSource {
 
 interface Parts {
   network: Network
-  signer: Signer
   random: Random
   hash: Hash
   verify: Verify
@@ -43,41 +47,48 @@ export interface ObtainedTask {
 }
 
 /**
+ * @param proof what is shown to those who tell the task only to the invited
  * @param reached who answered of the bootstrap addresses, growing; `contact` resolves with the first
  * @throws task-mismatch, bad-argument where a repeated command asks for another task, directory-invalid, and what founding or fetching throws
  */
 export async function obtainTask(
   source: TaskSource,
+  proof: Proof,
   reached: readonly PeerId[],
   contact: Promise<unknown>,
   parts: Parts,
 ): Promise<ObtainedTask> {
-  const { dir, found, join, onProgress, signal } = source
+  const { dir, found, join: target, onProgress, signal } = source
   const { verify, hash } = parts
   const stored = await readTask(dir)
   if (stored !== undefined) {
-    const task = openTask(stored, { verify, hash, ...(join?.task && { expected: join.task }) })
+    const task = openTask(stored, { verify, hash, ...(target?.task && { expected: target.task }) })
     if (found !== undefined) checkUnchanged(task, found, dir)
     return { task, isNew: false, objects: [] }
   }
   if (found !== undefined) {
     const options: TaskOptions = parseOptions(taskOptions, pick(taskOptions, found))
     onProgress(`Founding the network "${options.name}" ...`)
-    const { envelope, objects } = await foundTask(options, dataOf(parseOptions(localOptions, pick(localOptions, found))), parts)
+    const data = dataOf(parseOptions(localOptions, pick(localOptions, found)))
+    const { signer: founder } = await loadOrCreateIdentity(dir, 'founder.key')
+    const { envelope, objects } = await foundTask(options, data, { ...parts, signer: founder })
     const task = openTask(envelope, { verify, hash })
     onProgress(promise(options.minPeers, task.manifest.byzantineShare).sentence)
-    onProgress('Admission is open: anyone who has the join line may take part, so no promise holds against someone who joins many times.')
+    onProgress(admissionInWords(task.manifest))
+    onProgress(
+      `The network is signed with ${join(dir, 'founder.key')}: keep a copy elsewhere. Whoever has it can name and remove members; nothing else needs it to stay here.`,
+    )
     return { task, isNew: true, objects }
   }
-  if (join === undefined) {
+  if (target === undefined) {
     throw new MurmurError(
       'directory-invalid',
       `${dir} holds no peer yet: found a network there with \`murmur start\` or join one with \`murmur join\`.`,
     )
   }
-  onProgress(`Looking for the network at ${join.addresses[0]} ...`)
+  onProgress(`Looking for the network at ${target.addresses[0]} ...`)
   await contact
-  const task = await fetchTask(join, reached, { ...parts, signal, onProgress })
+  const task = await fetchTask(target, proof, reached, { ...parts, signal, onProgress })
   if (!(await source.confirm(task))) throw new MurmurError('cancelled', 'Not joined; nothing was sent.')
   return { task, isNew: true, objects: [] }
 }

@@ -4,6 +4,7 @@ import type { PeerId } from '../../protocol/identity.ts'
 import type { Hash } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Aggregator, Clock, Network, PayloadExchange, Random, Signer, Store, Trainer } from '../ports.ts'
+import type { MemberBook } from './member-book.ts'
 
 /** Turns the honest update of a round into what a misbehaving peer announces. */
 export type Forge = (honest: { start: Float32Array; trained: Float32Array; round: number }) => Float32Array
@@ -13,6 +14,8 @@ export interface PeerParts {
   /** The task's initial weights: the whole flat vector. */
   initial: Float32Array
   network: Network
+  /** Who may take part. */
+  members: MemberBook
   exchange: PayloadExchange
   trainer: Trainer
   aggregator: Aggregator
@@ -22,6 +25,8 @@ export interface PeerParts {
   signer: Signer
   verify: Verify
   hash: Hash
+  /** The line that others join with, with the addresses of now: told again when those change. */
+  joinLine?: () => string
   /** Memory and event-loop delay of this process, for those who watch. */
   health?: () => { rssBytes: number; eventLoopP99Millis: number }
   /** Where the data is larger than memory: brings a round's part of it, and returns how many samples it has. */

@@ -26,6 +26,8 @@ export function roundConfig({ task, network, random, hash }: PeerParts): RoundCo
     minInputs: (f) => parsed.minInputs(f),
     sampleOrder: (members, round) => sampleOrder(members, round, secret, hash),
     fullView: LIMITS.fullView,
+    fullViewMost: LIMITS.fullViewMost,
+    syncLag: LIMITS.syncLag,
     futureRounds: LIMITS.futureRounds,
     maxMembers: LIMITS.members,
     stop: {

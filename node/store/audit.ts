@@ -147,6 +147,7 @@ function rowsOf(event: PeerEvent, at: number): [keyof ReturnType<typeof prepare>
       if (event.split === 'validation') return [['evaluated', [event.round, at, event.loss, event.accuracy ?? null]]]
       return [['happened', [at, event.type, event.round, JSON.stringify(event)]]]
     case 'jumped':
+    case 'synced':
       return [['happened', [at, event.type, event.to, JSON.stringify(event)]]]
     case 'equivocation':
     case 'finished':

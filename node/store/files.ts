@@ -130,7 +130,7 @@ async function writeTemporary(path: string, content: Content, { mode = 0o666 }: 
 }
 
 /** Makes a rename itself durable. Some file systems cannot sync a folder and say so with EINVAL: there nothing more can be done. */
-async function syncFolder(folder: string): Promise<void> {
+export async function syncFolder(folder: string): Promise<void> {
   await using handle = await open(folder, 'r')
   try {
     await handle.sync()

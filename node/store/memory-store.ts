@@ -1,9 +1,10 @@
 // A store that lives as long as its process: for the lab's many peers and for tests.
-import type { Checkpoint, Store } from '../ports.ts'
+import type { Checkpoint, PartialObject, Store } from '../ports.ts'
 
 /** Nothing is copied: callers do not change what they have handed over, as the port asks. */
 export function memoryStore(): Store {
   const objects = new Map<string, Uint8Array>()
+  const parts = new Map<string, PartialObject>()
   const records = new Map<string, Uint8Array>()
   const documents = new Map<string, Uint8Array>()
   let announcement: Uint8Array | undefined
@@ -16,7 +17,23 @@ export function memoryStore(): Store {
       return objects.get(root)
     },
     async pruneObjects(keep) {
-      for (const root of objects.keys()) if (!keep.has(root)) objects.delete(root)
+      for (const kept of [objects, parts]) for (const root of kept.keys()) if (!keep.has(root)) kept.delete(root)
+    },
+    async openPart(root, length) {
+      const left = parts.get(root)
+      if (left?.payload.length === length) return left
+      const part: PartialObject = {
+        payload: new Uint8Array(length),
+        chunks: new Set(),
+        save() {},
+        async finish() {
+          parts.delete(root)
+          objects.set(root, part.payload)
+        },
+        async leave() {},
+      }
+      parts.set(root, part)
+      return part
     },
     async saveAnnouncement(envelope) {
       announcement = envelope

@@ -8,10 +8,12 @@ import { chunkCount, chunkOf } from '../../protocol/payload.ts'
 import type { Store } from '../ports.ts'
 import { sha256 } from '../sha256.ts'
 import { guarded, readIfPresent, sweepTemporary, writeDurable } from './files.ts'
+import { openPartFile } from './parts.ts'
 
-export type Objects = Pick<Store, 'putObject' | 'getObject' | 'pruneObjects'>
+export type Objects = Pick<Store, 'putObject' | 'getObject' | 'pruneObjects' | 'openPart'>
 
 const NAME = /^[0-9a-f]{64}$/
+const PART = /^([0-9a-f]{64})\.part$/
 /** Chunks hashed before others get the event loop: 1 MiB, about half a millisecond. */
 const CHUNKS_A_TURN = 4
 
@@ -22,6 +24,8 @@ export async function openObjects(dir: string): Promise<Objects> {
   await sweepTemporary(folder)
   /** Written or verified by this process. */
   const good = new Set<string>()
+  /** Being pulled now: not to be removed. */
+  const open = new Set<string>()
 
   function pathOf(root: string): string {
     if (NAME.test(root)) return join(folder, root)
@@ -53,6 +57,30 @@ export async function openObjects(dir: string): Promise<Objects> {
       for (const name of names.filter((name) => NAME.test(name) && !keep.has(name))) {
         good.delete(name)
         await guarded(join(folder, name), 'removed', () => rm(join(folder, name), { force: true }))
+      }
+      for (const name of names) {
+        const root = PART.exec(name)?.[1]
+        if (root === undefined || keep.has(root) || open.has(root)) continue
+        await guarded(join(folder, name), 'removed', () => rm(join(folder, name), { force: true }))
+      }
+    },
+    async openPart(root, length) {
+      const path = pathOf(root)
+      open.add(root)
+      const close = () => open.delete(root)
+      try {
+        const part = await openPartFile(`${path}.part`, path, root, length)
+        const { finish, leave } = part
+        return Object.assign(part, {
+          async finish() {
+            await finish().finally(close)
+            good.add(root)
+          },
+          leave: () => leave().finally(close),
+        })
+      } catch (error) {
+        close()
+        throw error
       }
     },
   }

@@ -4,6 +4,7 @@ import type { Layout } from '../../protocol/layout.ts'
 import type { Store } from '../ports.ts'
 import { openAudit } from './audit.ts'
 import { openCheckpoints } from './checkpoints.ts'
+import { openDocuments } from './documents.ts'
 import { readIfPresent, sweepTemporary, writeDurable } from './files.ts'
 import { openObjects } from './objects.ts'
 
@@ -39,8 +40,7 @@ export async function openStore(dir: string, options: StoreOptions): Promise<Sto
     loadAnnouncement: () => readIfPresent(announcement),
     saveCheckpoint: (checkpoint) => inTurn(() => checkpoints.save(checkpoint)),
     loadCheckpoint: () => checkpoints.load(),
-    saveDocument: (name, bytes) => inTurn(() => writeDurable(join(folder, name), bytes, { mode: 0o600 })),
-    loadDocument: (name) => readIfPresent(join(folder, name)),
+    ...openDocuments(folder),
     saveRecord: audit.saveRecord,
     loadRecords: audit.loadRecords,
     append: audit.append,

@@ -1,13 +1,17 @@
 // IEEE 754 single precision, little-endian, whatever the platform: four bytes a value, bit for bit.
+import { boundOf, failureOf } from './gate.ts'
 import type { Codec, DecodeFailure } from './index.ts'
 
 const BYTES = 4
+/** Largest finite float32. */
+const MAX = (2 - 2 ** -23) * 2 ** 127
 const PLATFORM_IS_LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 
 /** `native`: the platform's own floats are little-endian and can be taken over in bulk. */
 export function float32Codec(native: boolean): Codec {
   return {
     name: 'float32',
+    largest: MAX,
     encodedLength: (count) => count * BYTES,
     encode(values) {
       if (native) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength).slice()
@@ -41,12 +45,10 @@ function readEach(bytes: Uint8Array, count: number): Float32Array {
 }
 
 function gate(values: Float32Array, maxAbs: number): DecodeFailure | undefined {
-  // An infinite bound must not let infinities in.
-  const bound = Math.min(maxAbs, Number.MAX_VALUE)
+  const bound = boundOf(maxAbs)
   for (let i = 0; i < values.length; i++) {
     const x = values[i]!
-    // Written so that NaN, which compares false with everything, is caught too.
-    if (!(Math.abs(x) <= bound)) return Number.isFinite(x) ? 'out-of-bounds' : 'not-finite'
+    if (!(Math.abs(x) <= bound)) return failureOf(x)
   }
   return undefined
 }

@@ -1,8 +1,21 @@
+// The round machine: (state, event) -> (state, effects). It holds no clock; every event that time matters to carries it.
 import { sameUpdate, type Update } from '../update.ts'
 import { ARRIVALS_KEPT, gatherMillis } from './deadline.ts'
-import { admit, reached, withMember } from './members.ts'
+import { admit, evict, passOver, reached, withMember } from './members.ts'
+import { draw, extend } from './sample.ts'
 import type { RoundConfig, RoundEffect, RoundEvent, RoundState, Step } from './state.ts'
-import { awaited, furthest, futureIsBounded, honestRound, inputsOf, neededInputs, roster, targetMet } from './view.ts'
+import {
+  awaited,
+  delivering,
+  furthest,
+  futureIsBounded,
+  honestRound,
+  inputsOf,
+  isCollecting,
+  neededInputs,
+  neededOthers,
+  targetMet,
+} from './view.ts'
 
 /** Rounds behind the honest members at which a peer jumps: one round behind is ordinary lag. */
 const JUMP_LAG = 2
@@ -20,6 +33,8 @@ export function initialState(): RoundState {
     members: new Map(),
     shutOut: new Set(),
     attempted: [],
+    reserve: [],
+    sampling: false,
     f: 0,
     announcedAt: 0,
     deadline: 0,
@@ -37,22 +52,28 @@ export function reduce(state: RoundState, event: RoundEvent, config: RoundConfig
       return proceed(admit(state, event.peer, event.now, config), config, event.now)
     case 'peer-gone':
       return proceed(withMember(state, event.peer, { present: false }), config, event.now)
+    case 'evict':
+      return { state: evict(state, event.peers), effects: [{ type: 'wake', at: 0 }] }
     case 'record':
       return takeRecord(state, event, config)
     case 'evidence':
-      return shutOut(state, event.updates)
-    case 'trained': {
-      if (state.phase !== 'training' || !inHand) return same(state)
-      return gather(state, config, event.now, [{ type: 'publish', round: state.round }])
-    }
+      return shutOut(state, event.updates, config)
+    case 'trained':
+      return state.phase === 'training' && inHand ? trained(state, config, event.now) : same(state)
     case 'payload':
       return takePayload(state, event, config)
     case 'aggregated':
       return state.phase === 'aggregating' && inHand ? endRound(state, event, config) : same(state)
     case 'aggregate-failed':
       return state.phase === 'aggregating' && inHand ? regather(state, event, config) : same(state)
+    case 'synced':
+      return state.phase === 'aggregating' && inHand && state.syncFrom !== undefined ? synced(state, event, config) : same(state)
     case 'wake':
       return wake(state, event.now, config)
+    case 'leap': {
+      const later = passOver(state, event.millis)
+      return isCollecting(later) ? collect(later, config, event.now, []) : same(later)
+    }
   }
 }
 
@@ -64,64 +85,100 @@ const after = (effects: readonly RoundEffect[], step: Step): Step => ({ ...step,
 function start(state: RoundState, { now, resume }: Of<'start'>, config: RoundConfig): Step {
   if (resume === undefined) return proceed(state, config, now)
   const resumed = reached(state, resume.round)
-  if (resume.stage === 'trained') return gather(draw(resumed, config, now), config, now, [{ type: 'publish', round: resume.round }])
+  if (resume.stage === 'trained') return gather(draw(resumed, config, now), config, now, [{ type: 'announce', round: resume.round }])
   if (resume.stage === 'final') return { state: { ...resumed, phase: 'finished' }, effects: [{ type: 'publish', round: resume.round }] }
   return next(resumed, config, now)
 }
 
-/** Whatever the state allows now: pull, start, jump ahead, or aggregate. Every event that may unblock something ends here. */
+/** Whatever the state allows now: pull, start, move on, or aggregate. Every event that may unblock something ends here. */
 function proceed(state: RoundState, config: RoundConfig, now: number): Step {
   if (state.startedAt === undefined || state.phase === 'finished' || state.phase === 'aggregating') return same(state)
   const ahead = honestRound(state, config)
-  if (ahead >= state.round + JUMP_LAG) return jump(state, ahead, config, now)
+  if (mayMove(state, ahead, config, now)) return move(state, ahead, config, now)
   if (state.phase === 'waiting') {
     const present = [...state.members.values()].filter((member) => member.present).length + 1
     return present >= config.minPeers ? begin(state, config, now) : same(state)
   }
-  const pulled = pullKnown(state)
-  return pulled.state.phase === 'gathering' ? after(pulled.effects, tryAggregate(pulled.state, config, now)) : pulled
+  const pulled = pullKnown(extend(state, config, now))
+  if (pulled.state.phase === 'training') return pulled
+  return after(pulled.effects, (pulled.state.phase === 'syncing' ? trySync : tryAggregate)(pulled.state, config, now))
+}
+
+/**
+ * Whether to leave the round for `ahead`. A training run ends first, however slow: a peer whose every run were cut off would never be
+ * heard; only the first run after a start may have begun unaware of where the others are. So are payloads on their way awaited:
+ * on a slow link each move would cut them off anew.
+ */
+function mayMove(state: RoundState, ahead: number, config: RoundConfig, now: number): boolean {
+  const lag = ahead - state.round
+  if (lag <= 0) return false
+  const far = lag > config.syncLag
+  if (state.phase === 'waiting') return lag >= JUMP_LAG
+  if (state.phase === 'training') return far && state.round === state.firstRound
+  const coming = delivering(state).length > 0
+  if (lag >= JUMP_LAG) return far || !coming || (state.phase === 'gathering' && now >= state.deadline)
+  // The others have left this round and offer newer updates, or none: it would never end.
+  return !coming && now >= state.deadline && inputsOf(state, config).length < neededOthers(state, config)
 }
 
 /** Goes on to the next round: draws whom to pull from, then trains. */
 function begin(state: RoundState, config: RoundConfig, now: number): Step {
   const round = state.round + 1
-  const drawn = draw({ ...reached(state, round), phase: 'training' }, config, now)
-  return after([{ type: 'train', round }], pullKnown(drawn))
+  const { firstRound = round } = state
+  const drawn = draw({ ...reached(state, round), phase: 'training', firstRound }, config, now)
+  return after([{ type: 'train', round }], pullKnown(extend(drawn, config, now)))
 }
 
-/** Moves to `ahead` with the own model as it is; it is aggregated with the others' of that round, so what both learned is kept. */
-function jump(state: RoundState, ahead: number, config: RoundConfig, now: number): Step {
+/**
+ * Moves to `ahead`. Near it, with the own model, which is announced there and aggregated with the others', so that what both sides
+ * learned is kept; from further behind, or with nothing learned yet, the state of the others is looked at first.
+ */
+function move(state: RoundState, ahead: number, config: RoundConfig, now: number): Step {
+  const from = state.syncFrom ?? state.round
   const effects: RoundEffect[] = state.phase === 'training' ? [{ type: 'cancel-training' }] : []
   const drawn = draw({ ...reached(state, ahead), targetRounds: 0 }, config, now)
-  return gather(drawn, config, now, [...effects, { type: 'jumped', from: state.round, to: ahead }])
+  if (from === 0 || ahead - from > config.syncLag) return collect({ ...drawn, phase: 'syncing', syncFrom: from }, config, now, effects)
+  return arrive(drawn, from, config, now)
 }
 
-/** Draws this round's sample and the attackers to withstand in it, from those attempted, never from those that answer. */
-function draw(state: RoundState, config: RoundConfig, now: number): RoundState {
-  const ids = roster(state, config, now)
-  const attempted = ids.length <= config.fullView ? ids : config.sampleOrder(ids, state.round).slice(0, config.fullView)
-  return { ...state, attempted, f: config.faults(ids.length + 1, attempted.length) }
+/** Takes part in a round that was not trained in, with the own model as it is. */
+const arrive = (state: RoundState, from: number, config: RoundConfig, now: number): Step =>
+  gather(state, config, now, [
+    { type: 'jumped', from, to: state.round },
+    { type: 'announce', round: state.round },
+  ])
+
+function trained(state: RoundState, config: RoundConfig, now: number): Step {
+  const ahead = honestRound(state, config)
+  // Signed for the round that the others are in by now: for an earlier one it would be too old to count.
+  if (ahead >= state.round + JUMP_LAG) return move({ ...state, phase: 'gathering' }, ahead, config, now)
+  return gather(state, config, now, [{ type: 'announce', round: state.round }])
 }
 
-/** Starts to gather: sets the deadline, pulls what is known already, and aggregates at once where all is there. */
-function gather(state: RoundState, config: RoundConfig, now: number, effects: RoundEffect[]): Step {
-  const deadline = now + gatherMillis(state.arrivals, config.gatherMinMillis, config.gatherMaxMillis)
-  const gathering: RoundState = { ...state, phase: 'gathering', announcedAt: now, deadline }
-  return after([...effects, { type: 'wake', at: deadline }], proceed(gathering, config, now))
+const gather = (state: RoundState, config: RoundConfig, now: number, effects: RoundEffect[]): Step =>
+  collect({ ...state, phase: 'gathering' }, config, now, effects)
+
+/** Begins to collect others' vectors: sets the deadline, pulls what is known already, and goes on at once where all is there. */
+function collect(state: RoundState, config: RoundConfig, now: number, effects: RoundEffect[]): Step {
+  const { arrivals, phase } = state
+  const { gatherMinMillis: min, gatherMaxMillis: max } = config
+  // A newcomer knows nothing of usual arrivals, and has heard in this time what the others hold.
+  const deadline = now + (phase === 'syncing' ? Math.max(min, RETRY_MILLIS) : gatherMillis(arrivals, min, max))
+  return after([...effects, { type: 'wake', at: deadline }], proceed({ ...state, announcedAt: now, deadline }, config, now))
 }
 
 /** Asks for every payload that this round may use and that has not been asked for. */
 function pullKnown(state: RoundState): Step {
   const effects: RoundEffect[] = []
-  let pulled = state
+  const members = new Map(state.members)
   for (const id of state.attempted) {
     const member = state.members.get(id)
     if (member?.latest === undefined || member.pull !== 'none' || state.shutOut.has(id)) continue
     if (member.ready !== undefined && member.ready.round >= member.latest.round) continue
     effects.push({ type: 'pull', update: member.latest })
-    pulled = withMember(pulled, id, { pull: 'pulling' })
+    members.set(id, { ...member, pull: 'pulling' })
   }
-  return { state: pulled, effects }
+  return effects.length === 0 ? same(state) : { state: { ...state, members }, effects }
 }
 
 function tryAggregate(state: RoundState, config: RoundConfig, now: number): Step {
@@ -132,12 +189,38 @@ function tryAggregate(state: RoundState, config: RoundConfig, now: number): Step
   return { state: { ...state, phase: 'aggregating' }, effects: [{ type: 'aggregate', round: state.round, f: state.f, inputs }] }
 }
 
+/** A state is taken over once, so all that is on its way is awaited, up to the deadline. */
+function trySync(state: RoundState, config: RoundConfig, now: number): Step {
+  const inputs = inputsOf(state, config)
+  const coming = delivering(state).length > 0
+  if (inputs.length >= neededOthers(state, config)) {
+    if (coming && now < state.deadline) return same(state)
+    const { round, f, syncFrom: from = 0 } = state
+    return { state: { ...state, phase: 'aggregating' }, effects: [{ type: 'sync', round, from, f, inputs }] }
+  }
+  // Where n <= 3f + 1, those who withhold could keep it out for ever; with its own model the round's rule is as safe as ever.
+  const bearable = inputs.length + 1 >= neededInputs(state, config)
+  return bearable && !coming && now >= state.deadline ? tryAggregate(withoutSync(state), config, now) : same(state)
+}
+
+/** The state of the others was taken over, or the own one does better and is kept. */
+function synced(state: RoundState, { adopted, now }: Of<'synced'>, config: RoundConfig): Step {
+  const { syncFrom = 0 } = state
+  return adopted ? next(withoutSync(state), config, now) : arrive(withoutSync(state), syncFrom, config, now)
+}
+
+function withoutSync({ syncFrom, ...rest }: RoundState): RoundState {
+  return rest
+}
+
 function wake(state: RoundState, now: number, config: RoundConfig): Step {
   const step = proceed(state, config, now)
-  const { phase, deadline } = step.state
-  if (phase !== 'gathering') return step
+  const { deadline, announcedAt } = step.state
+  if (!isCollecting(step.state)) return step
   // A clock that wakes early must not leave the round without another wake.
   if (now < deadline) return { ...step, effects: [...step.effects, { type: 'wake', at: deadline }] }
+  // Whoever stays away this long is no member to count on: the round begins to collect anew, among those who are there.
+  if (now - announcedAt > config.absentAfterMillis) return after(step.effects, collect(draw(step.state, config, now), config, now, []))
   let retrying = step.state
   for (const [id, member] of retrying.members) if (member.pull === 'failed') retrying = withMember(retrying, id, { pull: 'none' })
   const pulled = pullKnown(retrying)
@@ -153,7 +236,7 @@ function takeRecord(state: RoundState, { update, now }: Of<'record'>, config: Ro
   const known = state.members.get(author)
   const held = [known?.latest, known?.future, known?.ready].find((other) => other?.round === round)
   if (held !== undefined)
-    return sameUpdate(held, update) ? rejected('duplicate') : { ...shutOut(state, [held, update]), rejected: 'shut-out' }
+    return sameUpdate(held, update) ? rejected('duplicate') : { ...shutOut(state, [held, update], config), rejected: 'shut-out' }
   if (known !== undefined && round < furthest(known)) return rejected('stale-round')
   if (round < state.round - config.staleness && !update.final)
     return { ...rejected('stale-round'), state: admit(state, author, now, config) }
@@ -181,17 +264,21 @@ function takePayload(state: RoundState, { update, ok, now }: Of<'payload'>, conf
 }
 
 /** Two different records of one round are proof: nothing by their author counts any more. Being an outlier never is. */
-function shutOut(state: RoundState, [first, second]: readonly [Update, Update]): Step {
-  if (state.shutOut.has(first.author)) return same(state)
+function shutOut(state: RoundState, [first, second]: readonly [Update, Update], config: RoundConfig): Step {
+  // Full only where keys cost nothing, and then nobody may be let back in by a flood of others.
+  if (state.shutOut.has(first.author) || state.shutOut.size >= config.maxMembers) return same(state)
   return {
     state: { ...state, shutOut: new Set([...state.shutOut, first.author]) },
-    effects: [{ type: 'equivocation', first, second }],
+    effects: [
+      { type: 'equivocation', first, second },
+      { type: 'wake', at: 0 },
+    ],
   }
 }
 
 /** Some payloads failed the gate after all: their authors' vectors are gone and the round goes on without them. */
 function regather(state: RoundState, event: Of<'aggregate-failed'>, config: RoundConfig): Step {
-  let next: RoundState = { ...state, phase: 'gathering' }
+  let next: RoundState = { ...state, phase: state.syncFrom === undefined ? 'gathering' : 'syncing' }
   for (const author of event.authors) next = withMember(next, author, { ready: undefined, pull: 'failed' })
   // The deadline's wake may have come while aggregating; without another nobody would ask for those payloads again.
   return after([{ type: 'wake', at: Math.max(next.deadline, event.now + RETRY_MILLIS) }], proceed(next, config, event.now))
@@ -215,7 +302,7 @@ function next(state: RoundState, config: RoundConfig, now: number): Step {
   if (rounds !== undefined && state.round >= rounds) return finish(state, `the round limit of ${rounds} was reached`)
   // The network may have gone on meanwhile: a jump is better than a round that nobody else is in.
   const ahead = honestRound(state, config)
-  return ahead >= state.round + JUMP_LAG ? jump(state, ahead, config, now) : begin(state, config, now)
+  return ahead >= state.round + JUMP_LAG ? move(state, ahead, config, now) : begin(state, config, now)
 }
 
 function finish(state: RoundState, reason: string): Step {

@@ -12,10 +12,15 @@ export function roster(state: RoundState, config: RoundConfig, now: number): Pee
   return ids
 }
 
+export const isCollecting = ({ phase }: RoundState): boolean => phase === 'gathering' || phase === 'syncing'
+
 export const furthest = (member: Member): number => Math.max(member.latest?.round ?? 0, member.future?.round ?? 0)
 
+/** Attackers to assume in the network: it began with `minPeers` members, however few a newcomer has met. */
+const assumed = (state: RoundState, config: RoundConfig): number => config.byzantine(Math.max(state.members.size + 1, config.minPeers))
+
 /**
- * J, the (f+1)-th highest latest round among distinct members: at least one honest member has reached it.
+ * J, the (b+1)-th highest latest round among distinct members: at least one honest member has reached it.
  * 0 where too few have announced anything.
  */
 export function honestRound(state: RoundState, config: RoundConfig): number {
@@ -24,12 +29,12 @@ export function honestRound(state: RoundState, config: RoundConfig): number {
     if (!state.shutOut.has(id) && furthest(member) > 0) rounds.push(furthest(member))
   }
   rounds.sort((a, b) => b - a)
-  return rounds[config.byzantine(state.members.size + 1)] ?? 0
+  return rounds[assumed(state, config)] ?? 0
 }
 
 /** True where enough members have announced for `honestRound` to bound the future. */
 export const futureIsBounded = (state: RoundState, config: RoundConfig): boolean =>
-  [...state.members.values()].filter((member) => furthest(member) > 0).length > 2 * config.byzantine(state.members.size + 1)
+  [...state.members.values()].filter((member) => furthest(member) > 0).length > 2 * assumed(state, config)
 
 /** True where a record counts in `round`: announced in [round - tau, round], or final. */
 const counts = (update: Update | undefined, round: number, staleness: number): update is Update =>
@@ -55,9 +60,26 @@ export function awaited(state: RoundState): PeerId[] {
   })
 }
 
+/** Attempted members from whom a vector is on its way. */
+export const delivering = (state: RoundState): PeerId[] =>
+  state.attempted.filter((id) => state.members.get(id)?.pull === 'pulling' && !state.shutOut.has(id))
+
+/** True where no vector that counts will come of `id` in this round; once the deadline has passed, silence is enough. */
+export function failed(state: RoundState, id: PeerId, config: RoundConfig, now: number): boolean {
+  const member = state.members.get(id)
+  if (member === undefined || state.shutOut.has(id)) return true
+  if (counts(member.ready, state.round, config.staleness)) return false
+  if (counts(member.latest, state.round, config.staleness)) return member.pull === 'failed'
+  return !member.present || member.future !== undefined || (isCollecting(state) && now >= state.deadline)
+}
+
 /** Vectors needed to aggregate, own included: never fewer than the rule needs, nor the own one alone where others are expected. */
 export const neededInputs = (state: RoundState, config: RoundConfig): number =>
   Math.max(config.minInputs(state.f), config.minPeers > 1 ? 2 : 1)
+
+/** Others' vectors needed to go on: a median without the own one needs more of them. */
+export const neededOthers = (state: RoundState, config: RoundConfig): number =>
+  state.syncFrom === undefined ? neededInputs(state, config) - 1 : 2 * state.f + 1
 
 /** What the peer waits for, in words; undefined where it is at work. */
 export function waitingFor(state: RoundState, config: RoundConfig, now: number): { what: string; untilMillis?: number } | undefined {
@@ -65,13 +87,16 @@ export function waitingFor(state: RoundState, config: RoundConfig, now: number):
     const here = [...state.members.values()].filter((member) => member.present).length + 1
     return { what: `${Math.max(0, config.minPeers - here)} more of ${config.minPeers} peers to start` }
   }
-  if (state.phase !== 'gathering') return undefined
-  const have = inputsOf(state, config).length + 1
-  const needed = neededInputs(state, config)
-  const missing = awaited(state)
+  if (!isCollecting(state)) return undefined
+  const syncing = state.phase === 'syncing'
+  const missing = syncing ? delivering(state) : awaited(state)
   const names = `${missing.slice(0, 3).map(shortId).join(', ')}${missing.length > 3 ? ` and ${missing.length - 3} more` : ''}`
-  if (now < state.deadline && missing.length > 0) return { what: `updates of ${names}`, untilMillis: state.deadline - now }
-  return { what: `${Math.max(0, needed - have)} more of ${needed} updates needed to be safe` }
+  const of = syncing ? `the models of round ${state.round} of` : 'updates of'
+  if (now < state.deadline && missing.length > 0) return { what: `${of} ${names}`, untilMillis: state.deadline - now }
+  const needed = syncing ? neededOthers(state, config) : neededInputs(state, config)
+  const have = inputsOf(state, config).length + (syncing ? 0 : 1)
+  const kind = syncing ? `models near round ${state.round}, to take over where the network is` : 'updates needed to be safe'
+  return { what: `${Math.max(0, needed - have)} more of ${needed} ${kind}` }
 }
 
 /** True where the own accuracy and the median of at least 2f+1 members' latest ones, own included, reach the target. */

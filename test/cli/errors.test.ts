@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
-import { murmur } from '../helpers/processes.ts'
+import { murmur, temporaryFolder } from '../helpers/processes.ts'
 
 const loopback = ['--listen', '/ip4/127.0.0.1/tcp/0']
 
@@ -25,7 +25,7 @@ t.test('a wrong join line', async (t) => {
 })
 
 t.test('data that is missing, unreadable or no data', async (t) => {
-  const dir = t.testdir({ empty: {}, 'file.txt': 'x' })
+  const dir = temporaryFolder(t, { empty: {}, 'file.txt': 'x' })
   await fails(t, ['start', join(dir, 'a'), '--data', join(dir, 'nowhere'), ...loopback], /nowhere/)
   await fails(t, ['start', join(dir, 'b'), '--data', join(dir, 'empty'), ...loopback], /empty/)
   await fails(t, ['start', join(dir, 'c'), '--data', join(dir, 'file.txt'), ...loopback], /file\.txt/)
@@ -37,11 +37,15 @@ t.test('a port in use', async (t) => {
   await once(server, 'listening')
   t.teardown(() => server.close())
   const { port } = server.address() as { port: number }
-  await fails(t, ['start', join(t.testdir({}), 'a'), '--data', 'mnist', '--listen', `/ip4/127.0.0.1/tcp/${port}`], new RegExp(String(port)))
+  await fails(
+    t,
+    ['start', join(temporaryFolder(t), 'a'), '--data', 'mnist', '--listen', `/ip4/127.0.0.1/tcp/${port}`],
+    new RegExp(String(port)),
+  )
 })
 
 t.test('options that cannot be', async (t) => {
-  const dir = t.testdir({})
+  const dir = temporaryFolder(t)
   await fails(t, ['start', join(dir, 'a'), '--rule', 'guess', '--data', 'mnist', ...loopback], /guess/)
   await fails(t, ['start', join(dir, 'b'), '--min-peers', 'many', '--data', 'mnist'], /--min-peers cannot be "many"/)
   await fails(t, ['start', join(dir, 'c'), '--shard', '3', '--data', 'mnist'], /--shard cannot be "3"/)
@@ -54,8 +58,19 @@ t.test('options that cannot be', async (t) => {
   await fails(t, ['status', join(dir, 'h')], /No peer runs in/)
 })
 
+t.test('membership commands that cannot be', async (t) => {
+  const dir = temporaryFolder(t)
+  await fails(t, ['peers', dir], /No peer runs in/)
+  await fails(t, ['revoke', dir, 'murmur1-abc'], /cut off or was changed/)
+  await fails(t, ['invite', dir, '--expires', 'soon'], /--expires cannot be "soon": give a time such as 12h/)
+  await fails(t, ['invite', dir, '--uses', '0'], /--uses/)
+  await fails(t, ['invite', dir, '--peer', '12D3', '--uses', '3'], /--uses is for invites/)
+  await fails(t, ['invite', dir, '--peer', '12D3'], /"12D3" is no peer id/)
+  await fails(t, ['invite', dir, '--role', 'king'], /--role/)
+})
+
 t.test('the same start command again is a restart; another task for the same directory is refused', async (t) => {
-  const dir = join(t.testdir({}), 'a')
+  const dir = join(temporaryFolder(t), 'a')
   const start = ['start', dir, '--data', 'mnist', '--shard', '1/9', '--model', 'softmax', '--min-peers', '3', ...loopback]
   await fails(t, ['start', dir, '--data', 'nowhere', '--rounds', '7', ...loopback], /nowhere/)
   const first = murmur(t, [...start, '--json'])
@@ -70,7 +85,7 @@ t.test('the same start command again is a restart; another task for the same dir
 })
 
 t.test('mistakes in murmur.yaml are named with the file and the key', async (t) => {
-  const dir = t.testdir({ 'murmur.yaml': 'threads: many\n' })
+  const dir = temporaryFolder(t, { 'murmur.yaml': 'threads: many\n' })
   await fails(t, ['start', dir, '--data', 'mnist'], /threads in .*murmur\.yaml cannot be "many"/)
   await writeFile(join(dir, 'murmur.yaml'), 'thread: 2\n')
   await fails(t, ['start', dir, '--data', 'mnist'], /unknown key "thread"/)
@@ -79,7 +94,7 @@ t.test('mistakes in murmur.yaml are named with the file and the key', async (t) 
 })
 
 t.test('two processes on one directory: the second refuses', async (t) => {
-  const dir = join(t.testdir({}), 'a')
+  const dir = join(temporaryFolder(t), 'a')
   const first = murmur(t, ['start', dir, '--json', '--data', 'mnist', '--model', 'softmax', '--shard', '1/9', ...loopback])
   await first.event('ready')
   await fails(t, ['start', dir, '--json'], new RegExp(dir))
@@ -87,7 +102,7 @@ t.test('two processes on one directory: the second refuses', async (t) => {
 })
 
 t.test('help teaches by examples', async (t) => {
-  for (const command of ['start', 'join', 'status', 'demo']) {
+  for (const command of ['start', 'join', 'status', 'invite', 'peers', 'revoke', 'demo']) {
     const help = murmur(t, [command, '--help'])
     t.equal(await help.exit(), 0)
     t.match(help.text(), /Examples?:/)

@@ -50,6 +50,8 @@ async function fails(t: Test, args: string[], sentence: RegExp): Promise<void> {
 
 /** A folder with files; one's path by its name. */
 function folder(t: Test, files: Record<string, Uint8Array | string>): (name: string) => string {
+  // Registered first, so that it goes after the processes have ended.
+  t.teardown(() => {})
   const dir = t.testdir(Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, Buffer.from(bytes)])))
   return (name) => join(dir, name)
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { TrainRequest } from '../../node/ports.ts'
 import { busNetwork, towards } from '../helpers/bus-peers.ts'
-import { murmur } from '../helpers/processes.ts'
+import { murmur, temporaryFolder } from '../helpers/processes.ts'
 import { mnist } from '../train/mnist.ts'
 import { npyFile } from './npy-file.ts'
 
@@ -14,7 +14,7 @@ t.setTimeout(120_000)
 const SAMPLES = 1500 - 7
 
 async function images(t: Test): Promise<string> {
-  const dir = t.testdir()
+  const dir = temporaryFolder(t)
   const { x, y } = mnist('train', SAMPLES)
   await writeFile(join(dir, 'x.npy'), npyFile('|u1', [SAMPLES, 28, 28], x))
   await writeFile(join(dir, 'y.npy'), npyFile('<i4', [SAMPLES], y))

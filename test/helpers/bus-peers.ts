@@ -4,11 +4,13 @@
 import type { PeerEvent } from '../../node/events.ts'
 import { createPayloadExchange } from '../../node/host/payload-exchange.ts'
 import { createBus } from '../../node/lab/bus.ts'
+import type { VirtualClock } from '../../node/lab/virtual-clock.ts'
 import { createAggregator } from '../../node/peer/aggregator.ts'
 import { systemClock } from '../../node/peer/clock.ts'
+import { createMemberBook } from '../../node/peer/member-book.ts'
 import type { PeerParts } from '../../node/peer/parts.ts'
 import { createPeer, type Peer } from '../../node/peer/peer.ts'
-import type { EvaluateRequest, Network, Store, Trainer, TrainRequest } from '../../node/ports.ts'
+import type { Aggregator, Clock, EvaluateRequest, Network, Store, Trainer, TrainRequest } from '../../node/ports.ts'
 import { memoryStore } from '../../node/store/memory-store.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
@@ -54,12 +56,40 @@ export interface BusPeer {
 export interface BusNetwork {
   bus: ReturnType<typeof createBus>
   task: Task
-  add(name: string, change?: Partial<PeerParts>): Promise<BusPeer>
+  /** `corrupt` turns the parts of an honest peer into those of one that misbehaves. */
+  add(name: string, change?: Partial<PeerParts>, corrupt?: (parts: PeerParts) => PeerParts): Promise<BusPeer>
 }
 
-/** A bus and a task of `size` parameters (four by default). */
-export function busNetwork(change: Partial<Manifest> = {}, size = 4): BusNetwork {
-  const bus = createBus({ clock: systemClock })
+/** One worker thread for all peers, while there are any: a thread each takes longer to start than most tests. */
+function sharedAggregator(clock: VirtualClock | undefined) {
+  let shared: Aggregator | undefined
+  let users = 0
+  const held = <T>(work: Promise<T>): Promise<T> => (clock === undefined ? work : clock.hold(work))
+  const aggregator = (): Aggregator => {
+    shared ??= createAggregator()
+    return shared
+  }
+  return {
+    take(): Aggregator {
+      users++
+      return {
+        check: (payload, request) => held(aggregator().check(payload, request)),
+        aggregate: (request) => held(aggregator().aggregate(request)),
+        async stop() {
+          if (--users > 0) return
+          await shared?.stop()
+          shared = undefined
+        },
+      }
+    },
+  }
+}
+
+/** A bus and a task of `size` parameters (four by default); in virtual time where a clock is given. */
+export function busNetwork(change: Partial<Manifest> = {}, size = 4, virtual?: VirtualClock): BusNetwork {
+  const clock: Clock = virtual ?? systemClock
+  const bus = createBus({ clock })
+  const aggregators = sharedAggregator(virtual)
   const task = taskOf({
     weights: { hash: '00'.repeat(32), length: size * 4, codec: 'float32' },
     layout: [{ name: 'w', shape: [size], segment: 'shared' }],
@@ -68,28 +98,30 @@ export function busNetwork(change: Partial<Manifest> = {}, size = 4): BusNetwork
   return {
     bus,
     task,
-    async add(name, parts = {}) {
+    async add(name, parts = {}, corrupt = (honest) => honest) {
       const signer = signerOf(name)
       const network = bus.network(signer.peerId)
       await network.start()
       const store = parts.store ?? memoryStore()
       const prng = createPrng(name)
-      const aggregator = createAggregator()
-      const peer = createPeer({
+      const aggregator = aggregators.take()
+      const honest: PeerParts = {
         task,
         initial: new Float32Array(size),
         network,
-        exchange: createPayloadExchange({ network, store, task: task.id, hash: sha256, clock: systemClock }),
+        members: await createMemberBook({ task, store, verify: verifier, clock }),
+        exchange: createPayloadExchange({ network, store, task: task.id, hash: sha256, clock }),
         trainer: towards(name.charCodeAt(0) - 'a'.charCodeAt(0), size),
         aggregator,
         store,
-        clock: systemClock,
+        clock,
         random: { bytes: (count) => Uint8Array.from({ length: count }, () => prng.int(256)) },
         signer,
         verify: verifier,
         hash: sha256,
         ...parts,
-      })
+      }
+      const peer = createPeer(corrupt(honest))
       const events: PeerEvent[] = []
       const looking = new Set<() => void>()
       peer.subscribe((event) => {

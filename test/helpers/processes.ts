@@ -89,6 +89,15 @@ export function murmur(t: Pick<Test, 'teardown'>, args: string[], env: Record<st
   }
 }
 
+/**
+ * A folder for processes of a test. tap removes a folder before it runs a teardown that was registered after it was asked for; one registered
+ * before lets all of them, the end of each process, go first.
+ */
+export function temporaryFolder(t: Test, content: Parameters<Test['testdir']>[0] = {}): string {
+  t.teardown(() => {})
+  return t.testdir(content)
+}
+
 /** Flags of a small, quick network: softmax regression on parts of MNIST, on loopback. */
 export const quick = (shard: string): string[] => ['--json', '--data', 'mnist', '--shard', shard, '--listen', '/ip4/127.0.0.1/tcp/0']
 
@@ -99,7 +108,7 @@ export const quickTask = (peers: number, rounds: number): string[] => [
 
 /** A founder and joiners in directories of their own. */
 export async function network(t: Test, peers: number, rounds: number, extra: (i: number) => string[] = () => []) {
-  const dir = t.testdir({})
+  const dir = temporaryFolder(t)
   const founder = murmur(t, ['start', join(dir, '1'), ...quickTask(peers, rounds), ...quick(`1/${peers}`), ...extra(1)])
   const { joinLine } = await founder.event('ready')
   const joinArguments = (i: number) => ['join', joinLine, '--dir', join(dir, String(i)), ...quick(`${i}/${peers}`), ...extra(i)]

@@ -1,7 +1,7 @@
 // What every implementation of the network port promises. Run over libp2p and over the lab's bus.
 import { setTimeout } from 'node:timers/promises'
 import type { Test } from 'tap'
-import type { Network } from '../../node/ports.ts'
+import type { Gate, Network } from '../../node/ports.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { bytes, type Recorder, record, text, within } from './recorder.ts'
@@ -298,6 +298,85 @@ export function networkConformance(t: Test, { row, mesh, reviving }: Harness): v
     const recorder = await record(a!, TOPIC)
     t.same(recorder.network.connections(), [b!.self])
     t.same(recorder.network.peers(), [])
+  })
+
+  t.test('who is not a member is no peer: it is told nothing, not heard, and answered only what is open to all', async (t) => {
+    const [a, b, stranger] = await mesh(t, 3)
+    const gate: Gate = { isMember: (peer) => peer !== stranger!.self, open: new Set(['/test/open/1']) }
+    for (const member of [a!, b!]) member.admit(gate)
+    for (const protocol of ['/test/open/1', '/test/closed/1']) a!.serve(protocol, async (body) => body)
+    const [first, second, outside] = await subscribed([a!, b!, stranger!])
+    await met([first!, second!])
+    await stranger!.publish(TOPIC, bytes('m1 from outside'))
+    // On the same connection after it.
+    t.equal(text(await stranger!.request(a!.self, '/test/open/1', bytes('x'))), 'x')
+    await t.rejects(stranger!.request(a!.self, '/test/closed/1', bytes('x')), { code: 'peer-refused', message: /only members/ })
+    await t.rejects(stranger!.request(a!.self, '/test/open/1', new Uint8Array(LIMITS.strangerRequestBytes + 1)), {
+      code: 'peer-refused',
+      message: /1025 bytes/,
+    })
+    t.equal(text(await b!.request(a!.self, '/test/closed/1', bytes('x'))), 'x')
+    await a!.publish(TOPIC, bytes('m2 inside'))
+    await second!.message('m2 inside')
+    t.same([first!.messages, outside!.messages], [[], []])
+    t.same([a!.peers(), b!.peers()], [[b!.self], [a!.self]])
+  })
+
+  t.test('strangers are answered a few times at once, then once a second', async (t) => {
+    const [a, stranger] = await mesh(t, 2)
+    a!.serve('/test/open/1', async (body) => body)
+    a!.admit({ isMember: () => false, open: new Set(['/test/open/1']) })
+    const ask = () => stranger!.request(a!.self, '/test/open/1', bytes('x')).then(text)
+    const refused = await within(
+      'a refusal',
+      (async () => {
+        for (;;) await ask()
+      })().catch((error: unknown) => error),
+    )
+    t.match(refused, { code: 'peer-refused', message: /busy/ })
+    const answered = async (): Promise<string> => ask().catch(answered)
+    t.equal(await within('an answer after a while', answered()), 'x')
+  })
+
+  t.test('who becomes a member is a peer from then on; who is none any more loses its connection', async (t) => {
+    const [a, b] = await mesh(t, 2)
+    const members = new Set<string>()
+    const gate: Gate = { isMember: (peer) => members.has(peer), open: new Set(['/test/open/1']) }
+    a!.admit(gate)
+    a!.serve('/test/open/1', async (body) => body)
+    const [inside, newcomer] = await subscribed([a!, b!])
+    await newcomer!.peer(a!.self)
+    await b!.request(a!.self, '/test/open/1', bytes('after the subscription'))
+    t.same(a!.peers(), [])
+    members.add(b!.self)
+    a!.admit(gate)
+    await inside!.peer(b!.self)
+    await newcomer!.peer(a!.self)
+    await b!.publish(TOPIC, bytes('m1'))
+    await inside!.message('m1')
+    members.delete(b!.self)
+    a!.admit(gate)
+    await inside!.gone(b!.self)
+    await newcomer!.gone(a!.self)
+  })
+
+  t.test('who is blamed again and again is not listened to any more, and others are', async (t) => {
+    const [judge, liar, honest] = await mesh(t, 3)
+    const recorders = await subscribed([judge!, liar!, honest!])
+    await met(recorders)
+    for (let i = 0; i < 5; i++) judge!.blame(liar!.self)
+    judge!.blame(honest!.self)
+    await liar!.publish(TOPIC, bytes('bad'))
+    await honest!.publish(TOPIC, bytes('good'))
+    await recorders[0]!.message('good')
+    t.notOk(recorders[0]!.from.includes(liar!.self))
+  })
+
+  t.test('a peer runs once', async (t) => {
+    const [a, b] = await mesh(t, 2)
+    t.equal(await a!.processes(b!.self), 1)
+    await b!.stop()
+    t.equal(await a!.processes(b!.self), 0)
   })
 
   t.test('stop is clean and can be asked for twice; afterwards nothing can be sent', async (t) => {

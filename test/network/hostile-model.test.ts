@@ -2,7 +2,7 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { murmur } from '../helpers/processes.ts'
+import { murmur, temporaryFolder } from '../helpers/processes.ts'
 import { batchDependentModel } from '../models/batch-dependent.ts'
 
 t.setTimeout(120_000)
@@ -14,7 +14,7 @@ const table = (rows: number): string =>
   `a,b,c,d,label\n${Array.from({ length: rows }, (_, i) => [i % 7, i % 5, i % 4, i % 2, i % 3].join()).join('\n')}\n`
 
 t.test('a model that is another one when it is evaluated is refused before it runs in the peer, also the second time', async (t) => {
-  const dir = t.testdir({ 'few.csv': table(30), 'many.csv': table(300) })
+  const dir = temporaryFolder(t, { 'few.csv': table(30), 'many.csv': table(300) })
   const path = (name: string) => join(dir, name)
   await writeFile(path('model.onnx'), batchDependentModel())
   const task = ['--model', path('model.onnx'), '--min-peers', '2', '--rounds', '2', '--steps', '2']

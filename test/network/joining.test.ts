@@ -4,12 +4,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { decodeJoinLine, encodeJoinLine } from '../../protocol/join-line.ts'
-import { murmur, network, quick, quickTask } from '../helpers/processes.ts'
+import { murmur, network, quick, quickTask, temporaryFolder } from '../helpers/processes.ts'
 
 t.setTimeout(300_000)
 
 t.test('a bootstrap that comes up late is waited for, and each attempt is told', async (t) => {
-  const dir = t.testdir({})
+  const dir = temporaryFolder(t)
   const early = murmur(t, ['start', join(dir, '1'), ...quickTask(2, 1), ...quick('1/2'), '--byzantine-share', '0'])
   const { addresses, joinLine } = await early.event('ready')
   early.child.kill('SIGTERM')
@@ -24,7 +24,7 @@ t.test('a bootstrap that comes up late is waited for, and each attempt is told',
 })
 
 t.test('MURMUR_JOIN may name a file that comes later', async (t) => {
-  const dir = t.testdir({})
+  const dir = temporaryFolder(t)
   const file = join(dir, 'line')
   const joiner = murmur(t, ['join', '--dir', join(dir, '2'), ...quick('2/2')], { MURMUR_JOIN: file })
   const founder = murmur(t, ['start', join(dir, '1'), ...quickTask(2, 1), ...quick('1/2'), '--byzantine-share', '0', '--join-file', file])

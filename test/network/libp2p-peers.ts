@@ -1,8 +1,14 @@
 // Started libp2p networks on loopback, stopped with their test.
 import { generateKeyPair } from '@libp2p/crypto/keys'
+import { multiaddr } from '@multiformats/multiaddr'
 import type { Test } from 'tap'
+import { createTopics } from '../../node/host/gossip.ts'
 import { createLibp2pNetwork, type Libp2pNetworkOptions } from '../../node/host/libp2p-network.ts'
+import { createNode, type Node } from '../../node/host/libp2p-node.ts'
+import { createReputation } from '../../node/host/reputation.ts'
+import { systemClock } from '../../node/peer/clock.ts'
 import type { Network } from '../../node/ports.ts'
+import { createWatch, type Recorder } from './recorder.ts'
 
 export async function startPeer(t: Test, options: Partial<Libp2pNetworkOptions> = {}): Promise<Network> {
   const privateKey = options.privateKey ?? (await generateKeyPair('Ed25519'))
@@ -19,4 +25,38 @@ export async function startReviving(t: Test, options: Partial<Libp2pNetworkOptio
   const address = network.addresses()[0]!
   const listen = [address.slice(0, address.indexOf('/p2p/'))]
   return { network, address, revive: () => startPeer(t, { ...options, privateKey, listen }) }
+}
+
+/** A bare libp2p node: what somebody else's program, or an attacker's, can do. */
+export async function stranger(t: Test): Promise<Node> {
+  const topics = createTopics(createReputation(systemClock))
+  const node = await createNode({
+    privateKey: await generateKeyPair('Ed25519'),
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    announce: [],
+    meter: { received: 0, sent: 0 },
+    rules: { ...topics, inbound: (_, message) => message },
+  })
+  t.teardown(() => node.stop())
+  await node.start()
+  return node
+}
+
+/** Connects a stranger to a subscriber, until both know that the other subscribes to the topic. */
+export async function intrude(node: Node, recorder: Recorder, topic: string): Promise<void> {
+  const { gossip } = node.services
+  const { changed, until } = createWatch()
+  gossip.addEventListener('subscription-change', changed)
+  gossip.subscribe(topic)
+  await node.dial(multiaddr(recorder.network.addresses()[0]!))
+  await recorder.peer(node.peerId.toString())
+  await until('the subscription', () => gossip.getSubscribers(topic).some((peer) => peer.toString() === recorder.network.self))
+  gossip.removeEventListener('subscription-change', changed)
+}
+
+/** The length of a request's or response's frame. */
+export function uint32(length: number): Uint8Array {
+  const prefix = new Uint8Array(4)
+  new DataView(prefix.buffer).setUint32(0, length)
+  return prefix
 }

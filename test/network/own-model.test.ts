@@ -6,7 +6,7 @@ import t from 'tap'
 import { loadModel, splitWeights } from '../../models/index.ts'
 import { createPrng } from '../../protocol/prng.ts'
 import { f4, i8, npzFile } from '../data/npy-file.ts'
-import { murmur } from '../helpers/processes.ts'
+import { murmur, temporaryFolder } from '../helpers/processes.ts'
 
 t.setTimeout(180_000)
 
@@ -25,7 +25,7 @@ function samples(seed: number): Uint8Array {
 }
 
 t.test('a PyTorch export with running statistics and NumPy files train in a network, strangers try the model first', async (t) => {
-  const dir = t.testdir({})
+  const dir = temporaryFolder(t)
   const data = async (i: number) => {
     const path = join(dir, `${i}.npz`)
     await writeFile(path, samples(i))
@@ -66,7 +66,7 @@ t.test('a PyTorch export with running statistics and NumPy files train in a netw
 })
 
 t.test('data that does not fit what the network agreed on is refused in one sentence', async (t) => {
-  const dir = t.testdir({})
+  const dir = temporaryFolder(t)
   const row = (i: number) => `${['red', 'green', 'blue'][i % 3]},${i % 7},${i % 2 === 0 ? 'yes' : 'no'}`
   const csv = (rows: string[]) => `colour,size,label\n${rows.join('\n')}\n`
   const whole = join(dir, 'whole.csv')

@@ -33,7 +33,9 @@ t.test('attackers that send NaN and huge values are counted, and the rest learn'
     [4, 'nan'],
     [5, 'huge'],
   ])
-  const { processes } = await network(t, 5, 3, (i) => (attacks.has(i) ? ['--misbehave', attacks.get(i)!] : []))
+  const { processes } = await network(t, 5, 3, (i) =>
+    attacks.has(i) ? ['--misbehave', attacks.get(i)!] : i === 1 ? ['--codec', 'float32'] : [],
+  )
   const honest = processes.slice(0, 3)
   await Promise.all(honest.map((process) => process.event('finished')))
   for (const code of ['not-finite', 'out-of-bounds']) {

@@ -14,7 +14,7 @@ const LENGTH = 1500
 const vector = (seed: number, at = 0, length = LENGTH) => Float32Array.from({ length }, (_, c) => at + Math.sin(seed * 99 + c * 0.7))
 const input = (author: string, values: Float32Array) => ({ author, payload: codec.encode(values) })
 
-const round = (change: Partial<AggregateRequest> = {}): AggregateRequest => ({
+const round = (change: Partial<AggregateRequest> = {}): AggregateRequest & { own: Float32Array } => ({
   rule: 'nnm | trimmed-mean',
   f: 1,
   codec: 'float32',
@@ -39,6 +39,18 @@ t.test('gives what the rule gives, with the own vector first', async (t) => {
     t.ok(outcome.millis > 0)
     t.notOk('influence' in outcome, 'nothing is measured unasked')
   }
+})
+
+t.test("without an own vector only others' count, and need as many as the rule does", async (t) => {
+  const { own, inputs, ...rest } = round({ rule: 'median' })
+  const outcome = await aggregator.aggregate({ ...rest, inputs })
+  t.same(outcome.output, parseRule('median').run({ vectors: [1, 2, 3, 4].map((seed) => vector(seed)), own: 0, f: 1 }).output)
+  t.notOk('own' in outcome)
+  t.match(
+    outcome.inputs,
+    inputs.map(({ author }) => ({ author, audit: { kept: Boolean } })),
+  )
+  await t.rejects(aggregator.aggregate({ ...rest, inputs: inputs.slice(0, 2) }), { code: 'too-few-inputs' })
 })
 
 t.test('what does not pass the gate is named in its place and has no part in the result', async (t) => {
@@ -130,7 +142,7 @@ t.test('without the probed, influence is measured with the largest f that the re
 
 t.test('a mistake in the request comes back as its own error', async (t) => {
   await t.rejects(aggregator.aggregate(round({ rule: 'krum' })), { code: 'task-invalid', message: /known are: mean/ })
-  await t.rejects(aggregator.aggregate(round({ codec: 'int8' })), { code: 'task-unsupported' })
+  await t.rejects(aggregator.aggregate(round({ codec: 'zstd' })), { code: 'task-unsupported' })
   await t.rejects(aggregator.aggregate(round({ own: vector(0).subarray(1) })), { code: 'bad-argument' })
   await t.rejects(aggregator.aggregate(round({ own: vector(0).with(3, Number.NaN) })), { code: 'training-diverged', message: /index 3/ })
 })

@@ -1,9 +1,10 @@
-// The float32 codec: bit-exact, little-endian everywhere, and a gate that nothing unbounded passes.
+// What every codec promises, and float32: bit-exact, little-endian everywhere. All are gates that nothing unbounded passes.
 import fc from 'fast-check'
 import t from 'tap'
 import { float32Codec } from '../../protocol/codec/float32.ts'
 import { codecOf } from '../../protocol/codec/index.ts'
 
+const all = ['float32', 'float16', 'int8'].map(codecOf)
 const codecs = [
   { title: 'in bulk', codec: codecOf('float32') },
   { title: 'value by value, as on a big-endian platform', codec: float32Codec(false) },
@@ -72,7 +73,96 @@ for (const { title, codec } of codecs) {
   })
 }
 
+for (const codec of all) {
+  const { name } = codec
+  const through = (values: Float32Array, maxAbs: number) => codec.decode(codec.encode(values), values.length, maxAbs)
+
+  t.test(`${name}: the length follows from the count alone, and any other is refused`, (t) => {
+    fc.assert(
+      fc.property(fc.float32Array({ maxLength: 1000 }), fc.nat(3000), (values, length) => {
+        const bytes = codec.encode(values)
+        const other = codec.decode(new Uint8Array(length), values.length, 1)
+        const refused = 'rejected' in other && other.rejected === 'wrong-length'
+        return bytes.length === codec.encodedLength(values.length) && refused === (length !== bytes.length)
+      }),
+    )
+    t.same(codec.decode(new Uint8Array(0), 0, 1), { values: new Float32Array(0) })
+    t.end()
+  })
+
+  t.test(`${name}: whatever the bytes, what comes out is finite and bounded; why it does not is one of three reasons`, (t) => {
+    const bytes = fc.integer({ min: 0, max: 300 }).chain((count) => {
+      const length = codec.encodedLength(count)
+      return fc.tuple(fc.constant(count), fc.uint8Array({ minLength: length, maxLength: length }))
+    })
+    fc.assert(
+      fc.property(bytes, fc.constantFrom(0, 1, 1e3, 1e30, Number.POSITIVE_INFINITY), ([count, bytes], maxAbs) => {
+        const decoded = codec.decode(bytes, count, maxAbs)
+        if ('rejected' in decoded) return ['not-finite', 'out-of-bounds'].includes(decoded.rejected)
+        return decoded.values.length === count && decoded.values.every((x) => Number.isFinite(x) && Math.abs(x) <= maxAbs)
+      }),
+      { numRuns: 500 },
+    )
+    t.end()
+  })
+
+  t.test(`${name}: one value that is not finite, or too large to carry, refuses all`, (t) => {
+    const good = fc.array(fc.integer({ min: -1000, max: 1000 }), { maxLength: 600 })
+    const bad = fc.constantFrom(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, codec.largest * 1.01, -codec.largest * 1.01)
+    fc.assert(
+      fc.property(good, fc.nat(), bad, (good, at, x) => {
+        const decoded = through(Float32Array.from(good.toSpliced(at % (good.length + 1), 0, x)), Number.POSITIVE_INFINITY)
+        return 'rejected' in decoded && decoded.rejected === 'not-finite'
+      }),
+    )
+    t.end()
+  })
+
+  t.test(`${name}: the largest it can carry is carried, and a value above the bound refuses all`, (t) => {
+    const { largest } = codec
+    t.same(through(Float32Array.of(-largest, 0, largest), largest), { values: Float32Array.of(-largest, 0, largest) })
+    t.same(through(Float32Array.of(1, -10.1, 2), 10), { rejected: 'out-of-bounds' })
+    t.same(through(Float32Array.of(0), Number.NaN), { rejected: 'out-of-bounds' })
+    t.end()
+  })
+
+  t.test(`${name}: no value changes its sign, so that a variance stays one`, (t) => {
+    fc.assert(
+      fc.property(fc.float32Array({ noNaN: true, min: Math.fround(-6e4), max: Math.fround(6e4), maxLength: 300 }), (values) => {
+        const decoded = through(values, codec.largest)
+        return 'values' in decoded && decoded.values.every((x, i) => x * values[i]! >= 0)
+      }),
+    )
+    t.end()
+  })
+
+  t.test(`${name}: bytes may lie anywhere in memory, and values too`, (t) => {
+    const values = Float32Array.from({ length: 700 }, (_, i) => Math.sin(i))
+    const expected = through(values, 1.01)
+    const within = new Float32Array(710)
+    within.set(values, 3)
+    const bytes = codec.encode(within.subarray(3, 703))
+    for (const buffer of [new ArrayBuffer(bytes.length + 9), new SharedArrayBuffer(bytes.length + 9)]) {
+      const moved = new Uint8Array(buffer, 5, bytes.length)
+      moved.set(bytes)
+      t.same(codec.decode(moved, 700, 1.01), expected)
+    }
+    t.end()
+  })
+
+  t.test(`${name}: the encoded bytes are their own memory, and encoding changes nothing`, (t) => {
+    const values = Float32Array.of(1, 0.5, -0.25)
+    const bytes = codec.encode(values)
+    t.same(values, Float32Array.of(1, 0.5, -0.25))
+    t.equal(bytes.buffer.byteLength, bytes.length)
+    const before = bytes.slice()
+    values.fill(9)
+    t.same(bytes, before)
+    t.end()
+  })
+}
+
 t.test('a codec that does not exist is named, with those that do', (t) => {
-  t.throws(() => codecOf('int8'), { code: 'task-unsupported', message: /"int8"; known are: float32/ })
+  t.throws(() => codecOf('zip'), { code: 'task-unsupported', message: /"zip"; known are: float32, float16, int8/ })
   t.end()
 })

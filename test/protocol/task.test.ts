@@ -36,8 +36,25 @@ t.test('manifests that break a rule are refused with one sentence that names the
   t.throws(parse({ byzantineShare: 5000 }), { code: 'task-invalid', message: /byzantineShare/ })
   t.throws(parse({ surprise: 1 }), { code: 'task-invalid', message: /surprise/ })
   t.throws(parse({ version: 2 }), { code: 'task-unsupported', message: /version 2/ })
-  t.throws(parse({ codec: 'int8' }), { code: 'task-unsupported', message: /int8/ })
-  t.throws(parse({ admission: { mode: 'invite' } }), { code: 'task-unsupported', message: /invite/ })
+  t.throws(parse({ codec: 'zip' }), { code: 'task-invalid', message: /codec/ })
+  t.throws(parse({ codec: 'float16' }), { code: 'task-invalid', message: /maxAbs .1000000. .* float16 .* 65504/ })
+  t.doesNotThrow(parse({ codec: 'float16', limits: { maxAbs: 65_504 } }))
+  t.throws(parse({ codec: 'int8', limits: { maxAbs: 8_319_009 } }), { code: 'task-invalid', message: /int8 .* 8319008/ })
+  t.doesNotThrow(parse({ codec: 'int8', limits: { maxAbs: 8_319_008 } }))
+  const layout = [...manifestOf().layout, { name: 'variance', shape: [2], segment: 'stats' as const }]
+  const weights = { ...manifestOf().weights, length: 24 }
+  t.throws(parse({ codec: 'int8', layout, weights }), { code: 'task-invalid', message: /int8 .* BatchNormalization/ })
+  t.doesNotThrow(parse({ layout, weights }))
+  const personal = { name: 'own', shape: [2], segment: 'personal' }
+  const shared = { name: 'w', shape: [2], segment: 'shared' }
+  t.doesNotThrow(parse({ layout: [shared, personal], weights: { hash: '00'.repeat(32), length: 16, codec: 'float32' } }))
+  t.throws(parse({ layout: [personal, shared] }), { code: 'task-invalid', message: /shared tensors first/ })
+  t.throws(parse({ layout: [{ ...shared, shape: [2 ** 53 - 1, 2 ** 53 - 1] }] }), {
+    code: 'task-invalid',
+    message: /weights have 16 bytes/,
+  })
+  t.doesNotThrow(parse({ admission: { mode: 'invite', admins: [signerOf('admin').peerId] } }))
+  t.throws(parse({ admission: { mode: 'invite', admins: ['nobody'] } }), { code: 'task-invalid', message: /admins.0/ })
   t.throws(() => parseManifest(new TextEncoder().encode('{')), { code: 'task-invalid' })
   t.throws(() => parseManifest(new TextEncoder().encode('null')), { code: 'task-invalid' })
 })

@@ -1,18 +1,9 @@
 import fc from 'fast-check'
 import t from 'tap'
+import { decodeGossip, encodeAnnouncement, encodeEvidence, gossipId } from '../../protocol/gossip.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { payloadRoot } from '../../protocol/payload.ts'
-import {
-  decodeGossip,
-  encodeAnnouncement,
-  encodeEvidence,
-  gossipId,
-  inlineFits,
-  openEvidence,
-  openUpdate,
-  sealUpdate,
-  type UpdateRules,
-} from '../../protocol/update.ts'
+import { inlineFits, openEvidence, openUpdate, sealUpdate, type UpdateRules } from '../../protocol/update.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
 
 const task = sha256(new TextEncoder().encode('task'))

@@ -1,0 +1,58 @@
+// Where admission is by invitation: shows the own membership to whoever connects, for members who were away do not know it yet.
+import type { PeerId } from '../../protocol/identity.ts'
+import { decodeJoinResponse, encodeJoinRequest, JOIN_PROTOCOL, NO_PROOF } from '../../protocol/join.ts'
+import type { Task } from '../../protocol/task.ts'
+import type { Clock, Network } from '../ports.ts'
+import { isCertificate } from './certificate-file.ts'
+import type { MemberBook } from './member-book.ts'
+
+/** Milliseconds between two looks for new connections: strangers are cut off after ten seconds. */
+const LOOK_MILLIS = 1000
+/** Looks until a peer that refused is asked again: at first, and at most. */
+const FIRST_WAIT = 1
+const LONGEST_WAIT = 30
+/** Looks until one that knows is asked again: it may have turned this peer out since, or forgotten it, and would say so to nobody else. */
+const RENEW_WAIT = 20
+
+/** Returns what ends it. */
+export function introduceTo(parts: { network: Network; task: Task; book: MemberBook; clock: Clock }): () => void {
+  const { network, task, book, clock } = parts
+  if (book.mode === 'open') return () => {}
+  /** Looks left until a connected peer is asked again, and how many it waited after its last refusal. */
+  const waiting = new Map<PeerId, { left: number; wait: number }>()
+  const life = new AbortController()
+  let cancel = () => {}
+
+  async function introduce(peer: PeerId, membership: Uint8Array): Promise<void> {
+    const state = waiting.get(peer) ?? { left: RENEW_WAIT, wait: 0 }
+    waiting.set(peer, state)
+    state.left = RENEW_WAIT
+    try {
+      const body = encodeJoinRequest(task.id, { ...NO_PROOF, membership })
+      const answer = decodeJoinResponse(await network.request(peer, JOIN_PROTOCOL, body, { signal: life.signal }))
+      if (answer === 'malformed') return
+      for (const record of answer.roster) if (isCertificate(record)) book.take(record)
+      state.wait = 0
+    } catch {
+      // It knows too little yet, is busy, or has gone: only time helps.
+      state.left = state.wait = Math.min(LONGEST_WAIT, Math.max(FIRST_WAIT, 2 * state.wait))
+    }
+  }
+
+  function look(): void {
+    const connected = new Set(network.connections())
+    for (const peer of waiting.keys()) if (!connected.has(peer)) waiting.delete(peer)
+    const membership = book.membershipOf(network.self)
+    for (const peer of membership === undefined ? [] : connected) {
+      const state = waiting.get(peer)
+      if (state !== undefined) state.left -= 1
+      if (state === undefined || state.left <= 0) void introduce(peer, membership!)
+    }
+    cancel = clock.after(LOOK_MILLIS, look)
+  }
+  look()
+  return () => {
+    life.abort()
+    cancel()
+  }
+}

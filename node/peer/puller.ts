@@ -1,0 +1,66 @@
+// Others' payloads: those that came beside their records, and those pulled; one at a time of each author, and through the gate.
+import type { PeerId } from '../../protocol/identity.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import { hexOf } from '../../protocol/task.ts'
+import type { Update } from '../../protocol/update.ts'
+import type { PeerEvent } from '../events.ts'
+import type { PeerParts } from './parts.ts'
+
+export interface Puller {
+  /** Holds the payload of `update` in the store; true where it passed the gate, undefined where nobody waits for it any more. */
+  pull(update: Update): Promise<boolean | undefined>
+  /** Ends the pulls of these authors. */
+  abort(authors: readonly PeerId[]): void
+  /** A payload that came beside its record, already checked against it. */
+  holdInline(update: Update, payload: Uint8Array): void
+  /** Forgets payloads beside records that are not in `keep`, or the one of `update`. */
+  dropInline(which: Update | ReadonlySet<string>): void
+}
+
+export function createPuller(parts: PeerParts, emit: (event: PeerEvent) => void, stopping: AbortSignal): Puller {
+  const { task, network, store, exchange, aggregator } = parts
+  const { codec, limits } = task.manifest
+  const inlined = new Map<string, Uint8Array>()
+  const pulling = new Map<PeerId, AbortController>()
+
+  async function fetch(update: Update, signal: AbortSignal): Promise<Uint8Array> {
+    const key = hexOf(update.payload.hash)
+    const inline = inlined.get(key)
+    if (inline !== undefined) await store.putObject(key, inline)
+    inlined.delete(key)
+    const others = () => network.peers().filter((peer) => peer !== update.author)
+    return exchange.pull(update.payload, () => [update.author, ...others()], { signal })
+  }
+
+  return {
+    async pull(update) {
+      const { author, round } = update
+      // The pull of an older record ends, however slowly it is answered.
+      pulling.get(author)?.abort()
+      const controller = new AbortController()
+      pulling.set(author, controller)
+      const signal = AbortSignal.any([controller.signal, stopping])
+      try {
+        const payload = await fetch(update, signal).catch(() => undefined)
+        if (signal.aborted) return undefined
+        const rules = { codec, length: task.exchanged, maxAbs: limits.maxAbs }
+        const code = payload === undefined ? 'unavailable' : await aggregator.check(payload, rules)
+        if (payload !== undefined && code === undefined) emit({ type: 'received', round, author, bytes: payload.length })
+        else if (code !== undefined) emit({ type: 'rejected', code, author, round })
+        return code === undefined
+      } finally {
+        if (pulling.get(author) === controller) pulling.delete(author)
+      }
+    },
+    abort(authors) {
+      for (const author of authors) pulling.get(author)?.abort()
+    },
+    holdInline(update, payload) {
+      if (inlined.size < 2 * LIMITS.members) inlined.set(hexOf(update.payload.hash), payload)
+    },
+    dropInline(which) {
+      if ('payload' in which) inlined.delete(hexOf(which.payload.hash))
+      else for (const key of inlined.keys()) if (!which.has(key)) inlined.delete(key)
+    },
+  }
+}

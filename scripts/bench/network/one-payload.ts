@@ -1,0 +1,118 @@
+// One payload from another process over loopback, and as many bytes over a stream of libp2p as it comes, in turns.
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { noise } from '@chainsafe/libp2p-noise'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { createPayloadExchange } from '../../../node/host/payload-exchange.ts'
+import { systemClock } from '../../../node/peer/clock.ts'
+import { sha256 as hash } from '../../../node/sha256.ts'
+import { memoryStore } from '../../../node/store/memory-store.ts'
+import { type Check, median } from './check.ts'
+import { payloadOf, startHost, TASK } from './hosts.ts'
+
+const BYTES = 30_000_000
+const TURNS = 7
+/** Turns until the code is compiled. */
+const WARM_UP = 3
+const RAW = '/bench/raw/1'
+const WRITE_BYTES = 64 * 1024
+
+const plainNode = (listen: string[]) =>
+  createLibp2p({ addresses: { listen }, transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] })
+
+interface Addresses {
+  exchange: string
+  raw: string
+}
+
+/** The other process. */
+async function serve(): Promise<void> {
+  const { payload, root } = payloadOf(BYTES, 1)
+  const network = await startHost()
+  const store = memoryStore()
+  await store.putObject(root, payload)
+  createPayloadExchange({ network, store, task: TASK, hash, clock: systemClock })
+  const node = await plainNode(['/ip4/127.0.0.1/tcp/0'])
+  await node.handle(RAW, async (stream) => {
+    for (let at = 0; at < BYTES; at += WRITE_BYTES) {
+      if (stream.send(payload.subarray(at, at + WRITE_BYTES))) continue
+      await new Promise((resolve) => stream.addEventListener('drain', resolve, { once: true }))
+    }
+    await stream.close()
+  })
+  process.send?.({ exchange: network.addresses()[0]!, raw: node.getMultiaddrs()[0]!.toString() } satisfies Addresses)
+  await once(process, 'disconnect')
+  process.exit()
+}
+
+export async function onePayload(): Promise<Check[]> {
+  const other = fork(new URL(import.meta.url))
+  const [addresses] = (await once(other, 'message')) as [Addresses]
+  const network = await startHost()
+  const peer = await network.connect(addresses.exchange)
+  const node = await plainNode([])
+  const connection = await node.dial(multiaddr(addresses.raw))
+  const { ref } = payloadOf(BYTES, 1)
+
+  const memory = new Uint8Array(BYTES)
+  /** Into memory that is there, or into fresh one, whose pages a virtual machine may give more slowly than the network fills them. */
+  async function pull(isFresh: boolean): Promise<void> {
+    const kept = memoryStore()
+    const openPart = async (root: string, length: number) => ({ ...(await kept.openPart(root, length)), payload: memory })
+    const store = isFresh ? kept : { ...kept, openPart }
+    await createPayloadExchange({ network, store, task: TASK, hash, clock: systemClock }).pull(ref, () => [peer])
+  }
+
+  async function raw(): Promise<void> {
+    const stream = await connection.newStream(RAW)
+    let left = BYTES
+    await new Promise<void>((resolve) => {
+      stream.addEventListener('message', ({ data }) => {
+        left -= data.byteLength
+        if (left <= 0) resolve()
+      })
+    })
+    await stream.close()
+  }
+
+  const rates = { pull: [] as number[], fresh: [] as number[], raw: [] as number[] }
+  const delay = monitorEventLoopDelay({ resolution: 1 })
+  for (let turn = 0; turn < WARM_UP + TURNS; turn++) {
+    if (turn === WARM_UP) delay.enable()
+    const measured = { pull: await rate(() => pull(false)), raw: await rate(raw), fresh: await rate(() => pull(true)) }
+    if (turn < WARM_UP) continue
+    for (const kind of ['pull', 'raw', 'fresh'] as const) rates[kind].push(measured[kind])
+  }
+  delay.disable()
+  await Promise.all([network.stop(), node.stop()])
+  other.disconnect()
+  const [ours, theirs] = [median(rates.pull), median(rates.raw)]
+  return [
+    {
+      name: 'ratio',
+      what: `one payload of ${BYTES / 1e6} MB against a raw libp2p stream (${theirs.toFixed(0)} MB/s)`,
+      value: ours / theirs,
+      goal: { least: 0.6 },
+    },
+    {
+      name: 'payload',
+      what: `MB/s of one payload over loopback (${median(rates.fresh).toFixed(0)} into fresh memory)`,
+      value: ours,
+      goal: { least: 150 },
+    },
+    { name: 'delay', what: 'event loop p99 in ms meanwhile', value: delay.percentile(99) / 1e6, goal: { most: 20 } },
+  ]
+}
+
+/** Megabytes a second. */
+async function rate(work: () => Promise<void>): Promise<number> {
+  const began = performance.now()
+  await work()
+  return BYTES / 1e6 / ((performance.now() - began) / 1000)
+}
+
+if (process.send !== undefined) await serve()

@@ -1,0 +1,67 @@
+// A link is kept up for life: again at once where it was good, with growing waits where it was not, and each failure is told.
+import t from 'tap'
+import { keepConnected } from '../../node/host/redial.ts'
+import { createVirtualClock } from '../../node/lab/virtual-clock.ts'
+import { MurmurError } from '../../protocol/errors.ts'
+
+/** A link that lasts as long as `lasts` says of each attempt; undefined: the dial fails. */
+function link(lasts: (attempt: number) => number | undefined) {
+  const clock = createVirtualClock()
+  const dials: number[] = []
+  const told: { attempt: number; wait: number; why: string }[] = []
+  const life = new AbortController()
+  const connected = keepConnected(
+    {
+      async dial() {
+        dials.push(clock.now())
+        if (lasts(dials.length) === undefined) throw new Error('no way')
+        return 'peer'
+      },
+      lost: () => new Promise((resolve) => void clock.after(lasts(dials.length) ?? 0, resolve)),
+    },
+    { clock, random: () => 0.5, signal: life.signal, onRetry: (attempt, wait, why) => told.push({ attempt, wait, why }) },
+  )
+  connected.catch(() => {})
+  return { clock, dials, told, life, connected }
+}
+
+t.test('a good link that is lost is dialled again at once, without a word', async (t) => {
+  const { clock, dials, told } = link(() => 60_000)
+  await clock.advance(150_000)
+  t.equal(dials.length, 3)
+  t.ok(dials[1]! - 60_000 < 200)
+  t.same(told, [])
+})
+
+t.test('trap 14: who closes the connection as soon as it is there is not dialled without end, and it is said', async (t) => {
+  const { clock, dials, told, connected } = link(() => 10)
+  await clock.advance(60_000)
+  t.equal(await connected, 'peer', 'the dial itself has succeeded')
+  t.ok(dials.length < 20, `${dials.length} dials in a minute`)
+  t.match(told[0], { attempt: 1, why: /does not let this peer in/ })
+  t.ok(told.every(({ attempt }, i) => attempt === i + 1))
+})
+
+t.test('waits begin anew once a link was good', async (t) => {
+  const { clock, told } = link((attempt) => (attempt < 5 ? undefined : attempt === 5 ? 5000 : undefined))
+  await clock.advance(30_000)
+  t.same(
+    told.slice(0, 5).map(({ attempt }) => attempt),
+    [1, 2, 3, 4, 1],
+  )
+})
+
+t.test('what cannot get better ends it, and so does its owner', async (t) => {
+  const clock = createVirtualClock()
+  const life = new AbortController()
+  const lost = () => new Promise<void>(() => {})
+  const dial = async () => {
+    throw new MurmurError('bad-join-line', 'this is our own address')
+  }
+  await t.rejects(keepConnected({ dial, lost }, { clock, random: () => 0, signal: life.signal }), { code: 'bad-join-line' })
+  const other = link(() => undefined)
+  other.life.abort()
+  await other.clock.advance(1000)
+  await t.rejects(other.connected, { code: 'cancelled' })
+  t.equal(other.clock.pending(), 0)
+})

@@ -1,0 +1,23 @@
+// A bare libp2p node as the host makes it: what somebody else's program could do on the wire.
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import type { Test } from 'tap'
+import { createTopics } from '../../node/host/gossip.ts'
+import { createNode, type Node } from '../../node/host/libp2p-node.ts'
+import type { Reach } from '../../node/host/reach.ts'
+import { createReputation } from '../../node/host/reputation.ts'
+import { systemClock } from '../../node/peer/clock.ts'
+
+/** Started, and stopped with its test. */
+export async function bareNode(t: Test, reach?: Reach): Promise<Node> {
+  const made = await createNode({
+    privateKey: await generateKeyPair('Ed25519'),
+    listen: ['/ip4/127.0.0.1/tcp/0'],
+    announce: [],
+    meter: { received: 0, sent: 0 },
+    rules: { ...createTopics(createReputation(systemClock)), inbound: (_, message) => message },
+    reach,
+  })
+  t.teardown(() => made.stop())
+  await made.start()
+  return made
+}

@@ -1,0 +1,109 @@
+// Someone who knows a member's address and is none: it may say who it is, ping, and ask to join; it gets nothing else, and is cut off.
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { multiaddr } from '@multiformats/multiaddr'
+import t, { type Test } from 'tap'
+import { createPayloadExchange, PAYLOAD_PROTOCOL } from '../../node/host/payload-exchange.ts'
+import { requestOver } from '../../node/host/requests.ts'
+import { createAdmission } from '../../node/peer/admission.ts'
+import { systemClock } from '../../node/peer/clock.ts'
+import { RECORDS_PROTOCOL } from '../../node/peer/exchange.ts'
+import { createMemberBook } from '../../node/peer/member-book.ts'
+import { memoryStore } from '../../node/store/memory-store.ts'
+import { encodeAnnouncement } from '../../protocol/gossip.ts'
+import { JOIN_PROTOCOL, TASK_PROTOCOL } from '../../protocol/join.ts'
+import { LIMITS } from '../../protocol/limits.ts'
+import type { Manifest } from '../../protocol/manifest.ts'
+import { sealMembership } from '../../protocol/membership.ts'
+import { payloadRoot } from '../../protocol/payload.ts'
+import { topicOf } from '../../protocol/task.ts'
+import { sealUpdate } from '../../protocol/update.ts'
+import { type BusNetwork, busNetwork } from '../helpers/bus-peers.ts'
+import { sha256, signerOf, verifier } from '../helpers/keys.ts'
+import { startPeer, stranger } from './libp2p-peers.ts'
+import { eventually } from './members.ts'
+
+/** Rounds as quick as they come, without end. */
+const QUICK: Partial<Manifest> = {
+  admission: { mode: 'invite', admins: [] },
+  byzantineShare: 0,
+  stop: { never: true },
+  pace: { minPeers: 2, staleness: 2, gatherMinSeconds: 1, gatherMaxSeconds: 10, absentAfterSeconds: 3600 },
+}
+const NAMES = ['a', 'b']
+const random = { bytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)) }
+
+/** A whole member over libp2p. */
+async function member(t: Test, { task, add }: BusNetwork, name: string) {
+  const store = memoryStore()
+  const network = await startPeer(t, { privateKey: await generateKeyPairFromSeed('Ed25519', sha256(Buffer.from(name))) })
+  const book = await createMemberBook({ task, store, verify: verifier, clock: systemClock })
+  for (const each of NAMES) {
+    const { envelope } = sealMembership({ key: signerOf(each).publicKey, role: 'peer', issuedAt: 1 }, task.id, signerOf('founder'))
+    book.take({ kind: 'membership', envelope })
+  }
+  const parts = { network, task, book, signer: signerOf(name), founder: undefined, store, clock: systemClock, random, verify: verifier }
+  const admission = await createAdmission({ ...parts, round: () => 1, tell() {} })
+  admission.serve()
+  const exchange = createPayloadExchange({ network, store, task: task.id, hash: sha256, clock: systemClock })
+  const peer = await add(name, { network, store, members: book, exchange })
+  t.teardown(() => peer.stop())
+  return { ...peer, network }
+}
+
+t.test('an outsider that subscribes, publishes and asks for everything gets nothing, is disconnected, and disturbs nobody', async (t) => {
+  const limits = LIMITS as { -readonly [K in keyof typeof LIMITS]: number }
+  const { strangerMillis } = LIMITS
+  t.teardown(() => Object.assign(limits, { strangerMillis }))
+  limits.strangerMillis = 3000
+  const scene = busNetwork(QUICK)
+  const [a, b] = [await member(t, scene, 'a'), await member(t, scene, 'b')]
+  const address = a.network.addresses()[0]!
+  await b.network.connect(address)
+  await Promise.all([a, b].map((peer) => peer.event('aggregated')))
+
+  const { task } = scene
+  const topic = topicOf(task)
+  const outsider = await stranger(t)
+  const { gossip } = outsider.services
+  let heard = 0
+  gossip.addEventListener('gossipsub:message', () => heard++)
+  gossip.subscribe(topic)
+  await outsider.dial(multiaddr(address))
+  t.ok(await outsider.services.ping.ping(multiaddr(address)), 'it may ping')
+
+  const own = signerOf('outsider')
+  const payload = new Uint8Array(16)
+  const ref = { hash: payloadRoot(payload, sha256), length: payload.length, codec: 'float32' }
+  const life = new AbortController()
+  t.teardown(() => life.abort())
+  const ask = (protocol: string) =>
+    requestOver(outsider, a.network.self, protocol, random.bytes(60), { clock: systemClock, life: life.signal })
+  const answers: string[] = []
+  const protocols = [RECORDS_PROTOCOL, PAYLOAD_PROTOCOL, TASK_PROTOCOL, JOIN_PROTOCOL]
+  for (let i = 0; i < 5; i++) {
+    const record = sealUpdate({ round: 1 + i, payload: ref, final: false }, task.id, own).envelope
+    await gossip.publish(topic, encodeAnnouncement(record, payload)).catch(() => {})
+    const asked = await Promise.allSettled(protocols.map(ask))
+    for (const each of asked) answers.push(each.status === 'fulfilled' ? `answered ${each.value.length} bytes` : each.reason.message)
+  }
+  t.equal(answers.length, 20)
+  t.same(
+    answers.filter((text) => !/only members|by invitation|none of this network|busy|did not answer/.test(text)),
+    [],
+    'every answer is a refusal',
+  )
+  t.ok(
+    answers.some((text) => /only members/.test(text)),
+    answers.join('\n'),
+  )
+
+  await eventually('the end of its connection', () => outsider.getConnections().length === 0)
+  t.equal(heard, 0, 'it heard nothing')
+  const { round } = b.events.findLast((event) => event.type === 'aggregated')!
+  await Promise.all([a, b].map((peer) => peer.event('aggregated', (event) => event.round > round)))
+  for (const { peer, events } of [a, b]) {
+    t.notOk(peer.members().some((each) => each.peer === own.peerId || each.peer === outsider.peerId.toString()))
+    t.notOk(events.some((event) => event.type === 'aggregated' && event.inputs.some(({ author }) => author === own.peerId)))
+  }
+  t.ok(a.network.connections().includes(b.network.self))
+})
