@@ -108,6 +108,7 @@ export const localOptions = z.strictObject({
   bootstrap: key(list.optional(), 'multiaddrs of members to connect to, comma-separated', 'ADDRS'),
   mdns: key(z.boolean().default(true), 'do not look for members on the local network'),
   relay: key(z.boolean().default(true), 'do not relay for members that cannot be dialled'),
+  upnp: key(z.boolean().default(false), 'ask the router to open a port'),
   threads,
   provider,
   test: key(z.boolean().default(false), 'read the test set once, at the end'),

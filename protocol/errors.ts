@@ -7,6 +7,7 @@ export const ERROR_CODES = {
   'bad-join-line': 'the join line or bootstrap address is incomplete or damaged',
   'bootstrap-unreachable': 'no bootstrap address answers',
   'port-in-use': 'the address to listen on is taken',
+  'port-not-opened': 'the router was asked to open a port and has not',
   'data-missing': 'the data path does not exist or cannot be read',
   'data-invalid': 'the data does not fit the task',
   'directory-locked': 'another process runs a peer in this directory',

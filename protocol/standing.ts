@@ -82,7 +82,8 @@ export function standingOf(
 
   function membershipRefusal({ issuer, subject, role, expiresAt }: Membership): RejectionCode | undefined {
     if (role === 'admin' && issuer !== founder) return 'not-allowed'
-    if (revoked.has(subject)) return 'revoked'
+    // Whom the founder names, no admin has ever been able to revoke, whichever of the two certificates came first.
+    if (role === 'admin' ? byFounder.has(subject) : revoked.has(subject)) return 'revoked'
     // An admin's goes on to be needed for what the admin has revoked.
     if (role === 'admin') return undefined
     return issuerRefusal(issuer) ?? (hasEnded(expiresAt, now) ? 'expired' : undefined)

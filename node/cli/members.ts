@@ -59,7 +59,7 @@ export async function peersCommand(dir: string, { json }: { json?: boolean }): P
     return
   }
   const { self, mode, role, members, revoked } = answer
-  const table = new Table({ head: ['peer', 'role', 'connected', 'round', 'last seen', 'expires', ''], style: { head: [] } })
+  const table = new Table({ head: ['peer', 'role', 'connected', 'round', 'last seen', 'expires', ''], style: { head: [], border: [] } })
   table.push([`…${shortId(self)}`, role ?? 'peer', 'this peer', '', '', '', ''])
   for (const { peer, role, connected, round, seenSecondsAgo, expiresAt, shutOut } of members) {
     if (revoked.includes(peer)) continue

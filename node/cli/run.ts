@@ -10,6 +10,7 @@ import { admissionInWords } from '../../protocol/manifest.ts'
 import { promise } from '../../protocol/sampling.ts'
 import { hexOf, type Task } from '../../protocol/task.ts'
 import type { PeerEvent } from '../events.ts'
+import { keepPorts } from '../host/addresses.ts'
 import { type LocalOptions, localOptions, parseOptions, pick, taskOptions } from '../options.ts'
 import { readConfig, writeConfig } from '../peer/directory.ts'
 import { type JoinTarget, parseJoinTarget } from '../peer/join-target.ts'
@@ -110,9 +111,8 @@ async function runPeer(dir: string, given: Given, how: Pick<LaunchOptions, 'foun
 /** What a restart needs: the flags given, where to find the others, and the port, so that addresses that others know stay true. */
 async function keepSettings(kept: Record<string, unknown>, running: Running, target: JoinTarget | undefined): Promise<void> {
   const { joinFile: _, misbehave: __, probe: ___, ...values } = kept
-  const port = /\/tcp\/(\d+)/.exec(running.addresses[0] ?? '')?.[1]
-  const listen = [values.listen ?? ['/ip4/0.0.0.0/tcp/0']].flat().join(',')
-  values.listen = port === undefined ? listen : listen.replace(/\/tcp\/0(?=$|,|\/)/, `/tcp/${port}`)
+  const listen = [values.listen ?? ['/ip4/0.0.0.0/tcp/0']].flat().join(',').split(',')
+  values.listen = keepPorts(listen, running.addresses).join(',')
   const known = [values.bootstrap ?? [], target?.addresses ?? []].flat()
   if (known.length > 0) values.bootstrap = [...new Set(known)]
   if (typeof values.data === 'string' && existsSync(values.data)) values.data = resolve(values.data)

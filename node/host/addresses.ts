@@ -1,4 +1,5 @@
 // Addresses of peers: what people and other peers hand us is checked before it is dialled; what we tell others can be dialled.
+import { networkInterfaces } from 'node:os'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { isLinkLocal, isPrivate } from '@libp2p/utils'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
@@ -8,8 +9,8 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { loopback, SCOPES, type ScopeOf } from './scopes.ts'
 
 const HOSTS = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])
-/** What may follow the port: whose it is, or through which relay whose. */
-const ENDINGS = new Set(['', 'p2p', 'p2p p2p-circuit p2p'])
+/** What may follow the port: WebSockets, also in TLS; and then whose it is, or through which relay whose. */
+const ENDINGS = /^((ws|wss|tls ws)( |$))?(p2p( p2p-circuit p2p)?)?$/
 
 export interface Address {
   multiaddr: Multiaddr
@@ -19,13 +20,16 @@ export interface Address {
   relayed: boolean
 }
 
-/** An address this program can dial: `/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT[/p2p/ID[/p2p-circuit/p2p/ID]]`. Undefined for anything else. */
+/**
+ * An address this program can dial: `/ip4|ip6|dns|dns4|dns6/HOST/tcp/PORT[/ws|/wss|/tls/ws][/p2p/ID[/p2p-circuit/p2p/ID]]`.
+ * Undefined for anything else.
+ */
 export function readAddress(text: string): Address | undefined {
   try {
     const address = multiaddr(text)
     const [host, port, ...more] = address.getComponents()
     if (host === undefined || !HOSTS.has(host.name) || port?.name !== 'tcp' || Number(port.value) === 0) return undefined
-    if (!ENDINGS.has(more.map(({ name }) => name).join(' '))) return undefined
+    if (!ENDINGS.test(more.map(({ name }) => name).join(' '))) return undefined
     const ids = more.filter(({ name }) => name === 'p2p').map(({ value = '' }) => peerIdFromString(value).toString())
     return { multiaddr: address, peer: ids.at(-1), relayed: ids.length > 1 }
   } catch {
@@ -91,4 +95,25 @@ export function dialOrder(addresses: readonly Address[], scopeOf: ScopeOf): Addr
 export const isLocalAddress = (text: string): boolean => {
   const address = readAddress(text)
   return address !== undefined && loopback(address.multiaddr)
+}
+
+/**
+ * What to listen on the next time: where any port would do, the one there is now by `addresses`, those of this peer. Others than its own
+ * interfaces' do not count: announced, mapped and relayed ones have ports of other machines.
+ */
+export function keepPorts(listen: readonly string[], addresses: readonly string[]): string[] {
+  const own = new Set(Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)))
+  const ports = addresses.flatMap((text) => {
+    const [, host = '', port = '', ws] = /^\/ip[46]\/([^/]+)\/tcp\/(\d+)(\/ws)?\/p2p\/[^/]+$/.exec(text) ?? []
+    return own.has(host) ? [{ host, port, isWs: ws !== undefined }] : []
+  })
+  const taken = new Set<string>()
+  return listen.map((text) => {
+    const [, wanted = '', ws] = /^\/ip[46]\/([^/]+)\/tcp\/0(\/ws)?$/.exec(text.trim()) ?? []
+    const fits = (host: string) => wanted === host || wanted === '0.0.0.0' || wanted === '::'
+    const port = ports.find((each) => fits(each.host) && each.isWs === (ws !== undefined) && !taken.has(each.port))?.port
+    if (wanted === '' || port === undefined) return text
+    taken.add(port)
+    return text.replace('/tcp/0', `/tcp/${port}`)
+  })
 }

@@ -1,32 +1,36 @@
-// The TCP transport with a meter: counts what crosses its sockets, whatever protocol it belongs to.
+// Transports with a meter: counts what crosses their sockets, whatever protocol it belongs to.
 import { Socket } from 'node:net'
-import type { MultiaddrConnection, Upgrader } from '@libp2p/interface'
+import type { MultiaddrConnection, Transport, Upgrader } from '@libp2p/interface'
 import { type TCPComponents, tcp } from '@libp2p/tcp'
 import { AbstractMultiaddrConnection } from '@libp2p/utils'
 
 export interface Meter {
-  /** Bytes read from sockets and handed to them: encrypted frames with their headers, without those of TCP and IP. */
+  /** Bytes read from sockets and handed to them: encrypted frames with their headers, without those of TCP, IP and WebSocket. */
   received: number
   sent: number
 }
 
 /** Like `tcp()`; adds to `meter`. */
-export function countingTcp(meter: Meter): (components: TCPComponents) => ReturnType<ReturnType<typeof tcp>> {
+export const countingTcp = (meter: Meter) => counting((components: TCPComponents) => tcp()(components), meter)
+
+/** The same transport; what its connections carry is added to `meter`. */
+export function counting<C>(make: (components: C) => Transport, meter: Meter): (components: C) => Transport {
   return (components) => {
-    const transport = tcp()(components)
+    const transport = make(components)
     const dial = transport.dial.bind(transport)
     const createListener = transport.createListener.bind(transport)
-    transport.dial = (address, options) => dial(address, { ...options, upgrader: metered(options.upgrader, meter) })
-    transport.createListener = (options) => createListener({ ...options, upgrader: metered(options.upgrader, meter) })
+    const count = (connection: MultiaddrConnection) => watch(connection, meter)
+    transport.dial = (address, options) => dial(address, { ...options, upgrader: seeing(options.upgrader, count) })
+    transport.createListener = (options) => createListener({ ...options, upgrader: seeing(options.upgrader, count) })
     return transport
   }
 }
 
 /** The upgrader is where every raw connection passes by, inbound and outbound, before its first byte. */
-function metered(upgrader: Upgrader, meter: Meter): Upgrader {
+export function seeing(upgrader: Upgrader, see: (connection: MultiaddrConnection) => MultiaddrConnection): Upgrader {
   const wrapper: Upgrader = Object.create(upgrader)
-  wrapper.upgradeInbound = (connection, options) => upgrader.upgradeInbound(watch(connection, meter), options)
-  wrapper.upgradeOutbound = (connection, options) => upgrader.upgradeOutbound(watch(connection, meter), options)
+  wrapper.upgradeInbound = (connection, options) => upgrader.upgradeInbound(see(connection), options)
+  wrapper.upgradeOutbound = (connection, options) => upgrader.upgradeOutbound(see(connection), options)
   return wrapper
 }
 

@@ -31,6 +31,14 @@ export function createHeld(store: Pick<Store, 'getObject'>, hash: Hash, clock: C
   /** Least recently used first. */
   const entries = new Map<string, Entry>()
 
+  /** One after the other: many large ones asked for at once would all be in memory before the first of them is let go. */
+  let reading: Promise<unknown> = Promise.resolve()
+  function read(root: string): Promise<Uint8Array | undefined> {
+    const payload = reading.then(() => store.getObject(root))
+    reading = payload.catch(() => {})
+    return payload
+  }
+
   function touch(root: string, entry: Entry): void {
     entry.release()
     entries.delete(root)
@@ -64,7 +72,7 @@ export function createHeld(store: Pick<Store, 'getObject'>, hash: Hash, clock: C
 
   return {
     async get(root) {
-      const entry = entries.get(root) ?? entryOf(store.getObject(root), 0)
+      const entry = entries.get(root) ?? entryOf(read(root), 0)
       if (!entries.has(root)) entries.set(root, entry)
       let payload: Uint8Array | undefined
       try {
@@ -77,7 +85,8 @@ export function createHeld(store: Pick<Store, 'getObject'>, hash: Hash, clock: C
       entry.bytes = bytes.length
       touch(root, entry)
       return {
-        chunk: (index) => chunkOf(bytes, index),
+        // A copy: a reply that nobody reads must not hold on to the whole payload.
+        chunk: (index) => chunkOf(bytes, index).slice(),
         hashList() {
           entry.list ??= listOf(bytes)
           return entry.list

@@ -1,4 +1,4 @@
-// The network port over libp2p: TCP, Noise, Yamux and gossipsub, with links that are kept up, peers that find each other, and bounded requests.
+// The network port over libp2p: TCP or WebSockets, Noise, Yamux and gossipsub, with links that are kept up, peers that find each other, and bounded requests.
 import { randomBytes } from 'node:crypto'
 import type { ComponentLogger, Ed25519PrivateKey, Listener } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
@@ -14,6 +14,7 @@ import { createGossip, createTopics, type Gossip } from './gossip.ts'
 import { createNode, type Node, startNode } from './libp2p-node.ts'
 import { dialPeer, linkTo, moveOver } from './links.ts'
 import { findNearby } from './nearby.ts'
+import { tellIfUnmapped } from './port-mapping.ts'
 import { loadReach, type Reach } from './reach.ts'
 import { keepConnected } from './redial.ts'
 import { keepRelaySlots } from './relay-slots.ts'
@@ -29,7 +30,7 @@ const FORGET_MILLIS = 5000
 
 export interface Libp2pNetworkOptions {
   privateKey: Ed25519PrivateKey
-  /** Multiaddrs to listen on, such as `/ip4/0.0.0.0/tcp/4001`; port 0: any free one. Empty: nobody can dial this peer. */
+  /** Multiaddrs to listen on, such as `/ip4/0.0.0.0/tcp/4001`, or with `/ws`; port 0: any free one. Empty: nobody can dial this peer. */
   listen: string[]
   /** Addresses others can reach this peer at that it cannot see itself: behind NAT, or in a container. */
   announce?: string[]
@@ -41,6 +42,9 @@ export interface Libp2pNetworkOptions {
   mdns?: boolean
   /** Relay for members that cannot be dialled (default). */
   relay?: boolean
+  /** Ask the router to open a port; `onWarning` is told if it does not. */
+  upnp?: boolean
+  onWarning?: (message: string) => void
   /** Tests: this machine's own addresses count as those of another network. */
   loopbackIsFar?: boolean
 }
@@ -59,7 +63,16 @@ interface Running {
 
 /** Not started. @throws bad-argument for an address to listen on or to announce that is not one */
 export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
-  const { privateKey, listen, announce = [], discovery: discovers = true, mdns = true, relay = true, loopbackIsFar = false } = options
+  const {
+    privateKey,
+    listen,
+    announce = [],
+    discovery: discovers = true,
+    mdns = true,
+    relay = true,
+    upnp = false,
+    loopbackIsFar = false,
+  } = options
   const self = peerIdFromPrivateKey(privateKey).toString()
   const clock = systemClock
   const random = Math.random
@@ -89,7 +102,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
   async function begin(): Promise<void> {
     if (running !== undefined) return
     const topics = createTopics(reputation)
-    const reach = hasAfar ? await loadReach((peer) => strangers.isMember(peer.toString()) === true, relay) : undefined
+    const reach = hasAfar ? await loadReach((peer) => strangers.isMember(peer.toString()) === true, relay, upnp) : undefined
     const parts = { privateKey, listen, announce, meter, rules: topics, gater: strangers.gater, reach }
     const { datastore, logger } = options
     const node = await createNode({ ...parts, ...(datastore && { datastore }), ...(logger && { logger }) })
@@ -118,7 +131,10 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
       dial: (peer, addresses, signal) => dialPeer(node, peer, dialOrder(addresses, scopes()), signal),
     })
     const gossip = createGossip(node, topics, clock)
-    const ends = [() => life.abort(), () => gossip.stop(), () => strangers.stop(), () => node.stop()]
+    const { onWarning = () => {} } = options
+    const untold = upnp && reach ? tellIfUnmapped(reach.components(), clock, onWarning) : () => {}
+    if (upnp && !reach) onWarning('The router is not asked to open a port: this peer listens on this machine only.')
+    const ends = [() => life.abort(), untold, () => gossip.stop(), () => strangers.stop(), () => node.stop()]
     running = { node, gossip, discovery, reach, reached: watchReach(reach, listeners, life.signal), ends, life }
     if (discovers) discovery.start()
     serveSession(node, session, (peer) => strangers.isMember(peer) !== false)
@@ -204,10 +220,13 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
 }
 
 function checkAddresses(listen: readonly string[], announce: readonly string[]): void {
-  const tcp = /^\/(ip4|ip6)\/[^/]+\/tcp\/\d+$/
+  const tcp = /^\/(ip4|ip6)\/[^/]+\/tcp\/\d+(\/ws)?$/
   for (const text of listen) {
     if (tcp.test(text) && isMultiaddr(text)) continue
-    throw new MurmurError('bad-argument', `"${text}" is not an address to listen on; one has the form /ip4/0.0.0.0/tcp/4001.`)
+    throw new MurmurError(
+      'bad-argument',
+      `"${text}" is not an address to listen on; one has the form /ip4/0.0.0.0/tcp/4001, or /ip4/0.0.0.0/tcp/4002/ws.`,
+    )
   }
   for (const text of announce) {
     try {

@@ -4,12 +4,14 @@ import { noise } from '@chainsafe/libp2p-noise'
 import { identify } from '@libp2p/identify'
 import type { ComponentLogger, ConnectionGater, Ed25519PrivateKey } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
+import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { MurmurError } from '../../protocol/errors.ts'
-import { countingTcp, type Meter } from './counting-tcp.ts'
+import { counting, countingTcp, type Meter } from './counting-tcp.ts'
 import { type GossipRules, gossipOptions } from './gossip.ts'
 import { quietYamux } from './quiet-yamux.ts'
 import type { Reach } from './reach.ts'
+import { isWebSocket, webSocketTransport } from './web-sockets.ts'
 import { oneLine } from './why.ts'
 
 const MAX_CONNECTIONS = 256
@@ -40,11 +42,12 @@ export type Node = Awaited<ReturnType<typeof createNode>>
 /** Not started. */
 export async function createNode(parts: NodeParts) {
   const { privateKey, listen, announce, datastore, logger, meter, rules, gater, reach } = parts
+  const webSockets = await webSocketTransport(listen.some((address) => isWebSocket(multiaddr(address))))
   return await createLibp2p({
     start: false,
     privateKey,
     addresses: { listen: [...listen], appendAnnounce: [...announce] },
-    transports: [countingTcp(meter), ...(reach?.transports ?? [])],
+    transports: [countingTcp(meter), counting(webSockets, meter), ...(reach?.transports ?? [])],
     connectionEncrypters: [noise()],
     streamMuxers: [quietYamux()],
     connectionManager: {

@@ -18,7 +18,7 @@ import { createSources } from './payload-sources.ts'
 
 export const PAYLOAD_PROTOCOL = '/murmuration/payload/1'
 
-/** Milliseconds a chunk may take: all that are in flight share the link. */
+/** Milliseconds a chunk may take where one peer is asked: all that are in flight share the link. */
 const CHUNK_MILLIS = (1000 * LIMITS.chunksInFlight * LIMITS.chunkBytes) / LIMITS.slowestBytesPerSecond
 /** Milliseconds after which a peer that has had its share may ask again, and the longest such wait that is obeyed. */
 const RETRY_MILLIS = 250
@@ -96,7 +96,7 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
     signal: AbortSignal,
   ): Promise<Uint8Array> {
     const body = encodeRequest({ task, hash: ref.hash, part })
-    const timeout = part.case === 'chunk' ? CHUNK_MILLIS : LIMITS.requestMillis
+    const timeout = part.case === 'chunk' ? CHUNK_MILLIS * Math.max(1, sources.asked()) : LIMITS.requestMillis
     const until = clock.now() + timeout
     for (;;) {
       const { bytes, retryMillis } = await askOnce(source, body, timeout, signal)

@@ -26,11 +26,13 @@ export interface Sources {
   isUsable(peer: PeerId, root: string): boolean
   /** Asks a peer from now on, until the returned function is called. */
   ask(peer: PeerId): () => void
+  /** Peers that are asked now. */
+  asked(): number
   /** Pulls that ask this peer now. */
   load(peer: PeerId): number
   /** A chunk came. */
   got(peer: PeerId, bytes: number): void
-  /** It delivers less than the slowest rate, all that it is asked for together. */
+  /** It delivers less than the slowest rate, or than its share of that where more peers are asked: the own link may be the slow one. */
   isSlow(peer: PeerId): boolean
   /** No chunk has come for far longer than usual. */
   isQuiet(peer: PeerId): boolean
@@ -81,6 +83,7 @@ export function createSources(clock: Clock): Sources {
       source.pulls++
       return () => void (--source.pulls === 0 && asked.delete(peer))
     },
+    asked: () => asked.size,
     load: (peer) => asked.get(peer)?.pulls ?? 0,
     got(peer, bytes) {
       const source = asked.get(peer)
@@ -94,7 +97,7 @@ export function createSources(clock: Clock): Sources {
       const source = asked.get(peer)
       if (source === undefined || clock.now() - source.mark < WINDOW_MILLIS) return false
       const rate = (1000 * source.bytes) / (clock.now() - source.mark)
-      if (rate < LIMITS.slowestBytesPerSecond) return true
+      if (rate < LIMITS.slowestBytesPerSecond / asked.size) return true
       Object.assign(source, { mark: clock.now(), bytes: 0 })
       return false
     },

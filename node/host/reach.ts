@@ -3,6 +3,7 @@
 import type { Libp2pOptions } from 'libp2p'
 import { MurmurError } from '../../protocol/errors.ts'
 import { type Allowed, type Components, membersOnly, override } from './members-only.ts'
+import { portMapping } from './port-mapping.ts'
 
 export interface Reach {
   transports: NonNullable<Libp2pOptions['transports']>
@@ -14,13 +15,14 @@ export interface Reach {
 /** Relayed connections to us at a time, through one relay. */
 const RELAYED = 64
 
-/** @param relays whether this peer relays for others */
-export async function loadReach(allowed: Allowed, relays: boolean): Promise<Reach> {
-  const [{ circuitRelayTransport }, { dcutr }, { autoNAT }, { relayServer }] = await Promise.all([
+/** @param relays whether this peer relays for others @param upnp whether to have the router open a port */
+export async function loadReach(allowed: Allowed, relays: boolean, upnp = false): Promise<Reach> {
+  const [{ circuitRelayTransport }, { dcutr }, { autoNAT }, { relayServer }, mapping] = await Promise.all([
     import('@libp2p/circuit-relay-v2'),
     import('@libp2p/dcutr'),
     import('@libp2p/autonat'),
     import('./relay-server.ts'),
+    upnp ? portMapping() : undefined,
   ])
   let made: Components | undefined
   return {
@@ -42,6 +44,7 @@ export async function loadReach(allowed: Allowed, relays: boolean): Promise<Reac
       dcutr: (components) => dcutr()(membersOnly(components, allowed)),
       autonat: (components) => autoNAT()(dialsAnew(membersOnly(components, allowed))),
       ...(relays && { relay: (components: Components) => relayServer(components, allowed) }),
+      ...(mapping && { mapping }),
     },
   }
 }

@@ -1,5 +1,5 @@
 // The answering half of request/response, the same over libp2p streams and the lab's bus: handlers by protocol, bounds, and the reply's bytes.
-import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
+import { type ErrorCode, isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { type PeerId, shortId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Gate, Network } from '../ports.ts'
@@ -13,6 +13,9 @@ const REASON_LENGTH = 300
 
 /** Requests that strangers from one address may ask for at once: whoever joins asks for the task, then to be let in. */
 const STRANGER_BURST = 4
+
+/** Failures that are ours to know: a path of this machine is nothing to tell a stranger. */
+const OURS: ReadonlySet<ErrorCode> = new Set(['disk-failed', 'directory-invalid', 'internal'])
 
 const OK = 0
 const REFUSED = 1
@@ -74,8 +77,7 @@ export function createServing(clock: Clock): Serving {
     try {
       return [Uint8Array.of(OK), ...(await handle(protocol, body, from, address))]
     } catch (error) {
-      // What else went wrong is ours to know: a stack or a path is nothing to tell a stranger.
-      return [refusal(isMurmurError(error) ? error.message : 'the request could not be answered')]
+      return [refusal(isMurmurError(error) && !OURS.has(error.code) ? error.message : 'the request could not be answered')]
     } finally {
       const left = (inFlight.get(from) ?? 1) - 1
       if (left > 0) inFlight.set(from, left)

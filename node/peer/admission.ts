@@ -14,9 +14,11 @@ import {
   type Refusal,
   TASK_PROTOCOL,
 } from '../../protocol/join.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { type Invite, type InviteBody, openInvite, openRedemption, type Role } from '../../protocol/membership.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Clock, Gate, Network, Random, Signer, Store } from '../ports.ts'
+import { createRateLimit } from '../rate-limit.ts'
 import { signerOfSeed } from '../store/identity.ts'
 import { openInvites } from './invites.ts'
 import type { Certificate, MemberBook } from './member-book.ts'
@@ -26,6 +28,8 @@ import { createSigning } from './signing.ts'
 /** Milliseconds in which an issuer answers a redemption that is passed on: the stranger's own connection does not last longer. */
 const FORWARD_MILLIS = 6000
 const SEED_BYTES = 32
+/** Rosters that one peer is told: each costs a look at all certificates, and up to 640 KiB. */
+const ROSTERS = { perSecond: 0.1, burst: 4, keys: LIMITS.members }
 
 export interface AdmissionParts extends Pick<PeerParts, 'verify'> {
   network: Network
@@ -66,6 +70,7 @@ export async function createAdmission(parts: AdmissionParts): Promise<Admission>
   const signing = createSigning(parts)
   const rules = { task: task.id, verify }
   const invites = await openInvites(parts.store, rules, (invite) => book.inviteRefusal(invite) !== undefined)
+  const rosters = createRateLimit(ROSTERS, parts.clock)
   /** Redemptions are counted one after the other. */
   let counting: Promise<unknown> = Promise.resolve()
 
@@ -129,7 +134,7 @@ export async function createAdmission(parts: AdmissionParts): Promise<Admission>
   const answer = (peer: PeerId, isNew: boolean): Uint8Array =>
     encodeJoinResponse({
       membership: book.membershipOf(peer) ?? new Uint8Array(),
-      roster: isNew ? book.records() : [],
+      roster: isNew && rosters.take(peer) ? book.records() : [],
       round: parts.round(),
     })
 

@@ -17,8 +17,8 @@ import { NONCE_BYTES, sealRedemption } from '../../protocol/membership.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Network, Random, Signer } from '../ports.ts'
 import { signerOfSeed } from '../store/identity.ts'
-import { isCertificate } from './certificate-file.ts'
 import type { MemberBook } from './member-book.ts'
+import { takeRoster } from './roster.ts'
 
 /** Milliseconds between two requests (strangers are answered once a second), and between two lines that say what is waited for. */
 const ASK_MILLIS = 1200
@@ -71,7 +71,7 @@ export async function becomeMember(
     try {
       const answer = decodeJoinResponse(await network.request(peer, JOIN_PROTOCOL, encodeJoinRequest(task.id, proof), { signal }))
       if (answer === 'malformed') throw new MurmurError('peer-refused', 'the answer makes no sense')
-      for (const record of answer.roster) if (isCertificate(record)) book.take(record)
+      takeRoster(book, answer.roster)
       book.take({ kind: 'membership', envelope: answer.membership })
       if (book.isMember(network.self)) {
         await book.flush()

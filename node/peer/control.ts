@@ -14,6 +14,8 @@ import type { PeerEvent } from '../events.ts'
 const MAX_SOCKET_PATH = 100
 /** Bytes of a request line: a join line is the longest that is sent. */
 const MAX_REQUEST = 8192
+/** Bytes of events that a client may leave unread. */
+const MAX_UNREAD = 4 * 1024 * 1024
 /** Milliseconds a client may take to ask, and a running peer to answer: it may have to write to a slow disk. */
 const ASK_MILLIS = 5000
 const ANSWER_MILLIS = 15_000
@@ -55,7 +57,11 @@ export async function serveControl(dir: string, { methods, subscribe }: Controll
       if (method === 'events') {
         socket.on(
           'close',
-          subscribe((event) => socket.write(`${JSON.stringify(event)}\n`)),
+          subscribe((event) => {
+            socket.write(`${JSON.stringify(event)}\n`)
+            // A client that is suspended reads nothing, for as long as it likes.
+            if (socket.writableLength > MAX_UNREAD) socket.destroy()
+          }),
         )
         return
       }

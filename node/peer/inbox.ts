@@ -36,6 +36,9 @@ export function createInbox(
   const { messagesPerSecond: perSecond, messagesBurst: burst } = LIMITS
   const messages = createRateLimit({ perSecond, burst, keys: LIMITS.members }, clock)
 
+  /** Others have shown two different updates for one round by this peer itself. */
+  let isShutOut = false
+
   function refuse(code: RejectionCode, about: About): RejectionCode {
     emit({ type: 'rejected', code, ...about })
     if (REJECTIONS[code].fault === 'forwarder' && about.from !== undefined) network.blame(about.from)
@@ -57,10 +60,23 @@ export function createInbox(
     return 'new'
   }
 
+  /** Whatever this peer does from now on, nobody will take it: that is not to be learned from silence. */
+  function onOwnEvidence(round: number): Taken {
+    if (isShutOut) return 'known'
+    isShutOut = true
+    emit({
+      type: 'warning',
+      code: 'identity-twin',
+      message: `Two different updates of round ${round} are signed by this peer, and the network has shut its identity out for good: stop it, and join anew with an empty directory.`,
+    })
+    return 'known'
+  }
+
   function takeEvidence({ first, second }: { first: Uint8Array; second: Uint8Array }, about: About): Taken {
     const updates = openEvidence(first, second, rules)
     if (typeof updates === 'string') return refuse(updates, about)
-    const { author } = updates[0]
+    const { author, round } = updates[0]
+    if (author === network.self) return onOwnEvidence(round)
     if (evidence.has(author)) return 'known'
     // Only of members is it worth remembering: anyone can make keys that contradict themselves.
     if (!members.isMember(author) || !loop.state().members.has(author)) return refuse('not-a-member', { ...about, author })

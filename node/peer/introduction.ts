@@ -3,8 +3,8 @@ import type { PeerId } from '../../protocol/identity.ts'
 import { decodeJoinResponse, encodeJoinRequest, JOIN_PROTOCOL, NO_PROOF } from '../../protocol/join.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Clock, Network } from '../ports.ts'
-import { isCertificate } from './certificate-file.ts'
 import type { MemberBook } from './member-book.ts'
+import { takeRoster } from './roster.ts'
 
 /** Milliseconds between two looks for new connections: strangers are cut off after ten seconds. */
 const LOOK_MILLIS = 1000
@@ -31,7 +31,7 @@ export function introduceTo(parts: { network: Network; task: Task; book: MemberB
       const body = encodeJoinRequest(task.id, { ...NO_PROOF, membership })
       const answer = decodeJoinResponse(await network.request(peer, JOIN_PROTOCOL, body, { signal: life.signal }))
       if (answer === 'malformed') return
-      for (const record of answer.roster) if (isCertificate(record)) book.take(record)
+      takeRoster(book, answer.roster)
       state.wait = 0
     } catch {
       // It knows too little yet, is busy, or has gone: only time helps.

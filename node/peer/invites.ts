@@ -88,12 +88,19 @@ export async function openInvites(
         )
       }
       entries.set(invite.subject, { invite, seed, uses: new Map() })
-      await save()
+      await save().catch((error: unknown) => {
+        entries.delete(invite.subject)
+        throw error
+      })
     },
     find: (subject) => entries.get(subject),
     async use(entry, peer, membership) {
       entry.uses.set(peer, membership)
-      await save()
+      // What is not on disk was not given: else whoever asks again would get what a crash forgets, and another would get it too.
+      await save().catch((error: unknown) => {
+        entry.uses.delete(peer)
+        throw error
+      })
     },
     printed() {
       for (const entry of [...entries.values()].reverse()) {

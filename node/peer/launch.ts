@@ -81,7 +81,7 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     const identity = await loadOrCreateIdentity(dir)
     const { signer } = identity
     const verify = createVerifier()
-    const network = await startNetwork(identity, local)
+    const network = await startNetwork(identity, local, warn('port-not-opened'))
     undo.push(() => network.stop())
     const target: Partial<JoinTarget> = options.join ?? {}
     const { reached, contact } = connectAll(
@@ -221,8 +221,9 @@ function createTold() {
   }
 }
 
-async function startNetwork({ privateKey }: Identity, { listen, announce, mdns, relay }: LocalOptions): Promise<Network> {
-  const network = createLibp2pNetwork({ privateKey, listen, mdns, relay, ...(announce && { announce }) })
+async function startNetwork({ privateKey }: Identity, local: LocalOptions, onWarning: (message: string) => void): Promise<Network> {
+  const { listen, announce, mdns, relay, upnp } = local
+  const network = createLibp2pNetwork({ privateKey, listen, mdns, relay, upnp, onWarning, ...(announce && { announce }) })
   await network.start()
   return network
 }
@@ -241,12 +242,19 @@ function connectAll(
     reached.push(await network.connect(address, { signal, onRetry }))
   })
   const contact = Promise.any(attempts).catch((error: unknown) => {
-    throw error instanceof AggregateError && error.errors.length > 0 ? error.errors[0] : error
+    throw error instanceof AggregateError && error.errors.length > 0 ? error.errors[0] : nobodyToAsk()
   })
   // A peer with a task goes on without them; one that joins waits for `contact` itself.
   contact.catch(() => {})
   return { reached, contact }
 }
+
+/** Only who has lost its membership, or all that it knew of the others, needs one and has none. */
+const nobodyToAsk = (): MurmurError =>
+  new MurmurError(
+    'not-admitted',
+    'This directory holds no membership that counts, and no address of a member to ask for one: name one with --bootstrap, or start once with founder.key in the directory.',
+  )
 
 function readData(local: LocalOptions, task: Task, peerId: string, tell: (text: string) => void): Promise<LoadedData> {
   const { data, ...selection } = dataOf(local)

@@ -297,7 +297,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
       outlets.onFailed(
         new MurmurError(
           'directory-invalid',
-          `This peer has signed round ${update.round} before, but its directory knows only round ${known}: it is a copy or an old backup. Remove it and join anew, or stop the other copy.`,
+          `This peer has signed round ${update.round} before, but its directory knows only round ${known}: it is a copy or an old backup. Stop the other copy, or join anew in an empty directory; keep this one's founder.key where it has one.`,
         ),
       )
     },

@@ -59,7 +59,7 @@ export function controlMethods(parts: {
     const parsed = schema.safeParse(params)
     if (parsed.success) return parsed.data
     const { path, message } = parsed.error.issues[0]!
-    throw new MurmurError('bad-argument', `${path.join('.') || 'The request'} cannot be used: ${message}.`)
+    throw new MurmurError('bad-argument', `${path.join('.') || 'The request'} does not fit: ${message}.`)
   }
 
   /** The peers and invites that are to be revoked. @throws bad-argument */

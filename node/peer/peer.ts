@@ -147,7 +147,10 @@ export function createPeer(parts: PeerParts): Peer {
     })
     farewells.add(cancel)
     if (event.peer === network.self) {
-      const [what, how] = event.why === 'expired' ? ['has expired', 'for a new one'] : ['was revoked', 'why']
+      const ended = event.why === 'expired' ? 'has expired' : 'has ended with the rights of the admin who signed it'
+      const [what, how] = members.revoked().has(network.self)
+        ? ['was revoked', 'why']
+        : [ended, `for a new one, by \`murmur invite --peer ${network.self}\``]
       onFailed(new MurmurError('not-admitted', `The membership of this peer ${what}; ask an admin of the network ${how}.`))
       return
     }

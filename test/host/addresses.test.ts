@@ -3,7 +3,7 @@ import { networkInterfaces } from 'node:os'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import fc from 'fast-check'
 import t from 'tap'
-import { dialOrder, parseAddress, rankAddresses, readPeerAddress } from '../../node/host/addresses.ts'
+import { dialOrder, keepPorts, parseAddress, rankAddresses, readPeerAddress } from '../../node/host/addresses.ts'
 import { backoffMillis } from '../../node/host/redial.ts'
 import { readScopes, type Scope } from '../../node/host/scopes.ts'
 import { oneLine, whyOf } from '../../node/host/why.ts'
@@ -17,7 +17,12 @@ t.test('addresses that can be dialled are read, with whose they are', async (t) 
   for (const host of ['ip4/10.1.2.3', 'ip6/2001:db8::1', 'dns/peer.example', 'dns4/peer.example', 'dns6/peer.example']) {
     t.match(parseAddress(`/${host}/tcp/4001/p2p/${peerId}`), { peer: peerId })
     t.equal(parseAddress(`/${host}/tcp/4001`).peer, undefined)
+    for (const kind of ['ws', 'wss', 'tls/ws']) {
+      t.match(parseAddress(`/${host}/tcp/443/${kind}/p2p/${peerId}`), { peer: peerId, relayed: false })
+      t.equal(parseAddress(`/${host}/tcp/443/${kind}`).peer, undefined)
+    }
     t.match(parseAddress(`/${host}/tcp/4001/p2p/${relay}/p2p-circuit/p2p/${peerId}`), { peer: peerId, relayed: true })
+    t.match(parseAddress(`/${host}/tcp/443/wss/p2p/${relay}/p2p-circuit/p2p/${peerId}`), { peer: peerId, relayed: true })
   }
 })
 
@@ -30,7 +35,9 @@ t.test('any other text is refused with what an address looks like', async (t) =>
     '/ip4/10.1.2.3/tcp/0',
     '/ip4/10.1.2.3/tcp/70000',
     '/ip4/10.1.2.3/udp/4001/quic-v1',
-    '/ip4/10.1.2.3/tcp/4001/ws',
+    '/ip4/10.1.2.3/tcp/4001/tls',
+    '/ip4/10.1.2.3/ws',
+    '/ip4/10.1.2.3/tcp/4001/ws/ws',
     '/ip4/10.1.2.3/tcp/4001/p2p/nonsense',
     `/ip4/10.1.2.3/tcp/4001/p2p/${relay}/p2p-circuit`,
     `/ip4/10.1.2.3/tcp/4001/p2p-circuit/p2p/${peerId}`,
@@ -182,4 +189,22 @@ t.test('reasons are short, on one line, and free of control characters', async (
   t.ok(whyOf(new Error('x'.repeat(1000))).length <= 200)
   t.equal(oneLine('a\n\u001b[2Jb', 10), 'a [2Jb')
   t.end()
+})
+
+t.test('a peer comes back at the ports that it had, and not at those of its router, proxy or relay', async (t) => {
+  const addresses = [
+    `/dns4/peer.example/tcp/443/wss/p2p/${peerId}`,
+    `/ip4/203.0.113.5/tcp/40123/p2p/${peerId}`,
+    `/ip4/127.0.0.1/tcp/5000/p2p/${relay}/p2p-circuit/p2p/${peerId}`,
+    `/ip4/127.0.0.1/tcp/4002/ws/p2p/${peerId}`,
+    `/ip4/127.0.0.1/tcp/4001/p2p/${peerId}`,
+  ]
+  t.same(keepPorts(['/ip4/0.0.0.0/tcp/0'], addresses), ['/ip4/0.0.0.0/tcp/4001'])
+  t.same(keepPorts(['/ip4/127.0.0.1/tcp/0', '/ip4/0.0.0.0/tcp/0/ws', '/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/9'], addresses), [
+    '/ip4/127.0.0.1/tcp/4001',
+    '/ip4/0.0.0.0/tcp/4002/ws',
+    '/ip4/0.0.0.0/tcp/0',
+    '/ip4/0.0.0.0/tcp/9',
+  ])
+  t.same(keepPorts(['/ip4/0.0.0.0/tcp/0'], addresses.slice(0, 3)), ['/ip4/0.0.0.0/tcp/0'])
 })

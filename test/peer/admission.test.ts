@@ -7,10 +7,13 @@ import { systemClock } from '../../node/peer/clock.ts'
 import { fetchTask } from '../../node/peer/fetch-task.ts'
 import { introduceTo } from '../../node/peer/introduction.ts'
 import { createMemberBook, type MemberBook } from '../../node/peer/member-book.ts'
+import { takeRoster } from '../../node/peer/roster.ts'
 import type { Clock, Network, Signer } from '../../node/ports.ts'
 import { signerOfSeed } from '../../node/store/identity.ts'
 import { memoryStore } from '../../node/store/memory-store.ts'
-import { encodeJoinRequest, JOIN_PROTOCOL, NO_PROOF, type Proof, TASK_PROTOCOL } from '../../protocol/join.ts'
+import { MurmurError } from '../../protocol/errors.ts'
+import { decodeJoinResponse, encodeJoinRequest, JOIN_PROTOCOL, NO_PROOF, type Proof, TASK_PROTOCOL } from '../../protocol/join.ts'
+import { sealMembership } from '../../protocol/membership.ts'
 import { createPrng } from '../../protocol/prng.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
 import { taskOf } from '../helpers/task.ts'
@@ -132,6 +135,53 @@ t.test('an invite is used as often as it says, on disk before it is answered; th
   const again = await found({ store })
   await t.rejects(join(carol, proofFor(carol, line), [again]), { code: 'invite-spent' }, 'also after a restart')
   t.strictSame(await ask(bob, again, proofFor(bob, line)), answer)
+})
+
+t.test('a use that cannot be written was not given: it is there again, also for whoever asks a second time', async (t) => {
+  const { add, found } = scene(t)
+  let isFull = false
+  const disk = memoryStore()
+  const store: Store = {
+    ...disk,
+    async saveDocument(name, bytes) {
+      if (isFull) throw new MurmurError('disk-failed', 'The disk is full.')
+      await disk.saveDocument(name, bytes)
+    },
+  }
+  const alice = await found({ store })
+  const [bob, carol] = [await add('bob'), await add('carol')]
+  const line = await alice.admission.invite({ uses: 1, role: 'peer' })
+  isFull = true
+  await t.rejects(alice.admission.invite({ uses: 1, role: 'peer' }), { code: 'disk-failed' })
+  await t.rejects(ask(bob, alice, proofFor(bob, line)), { message: /^the request could not be answered$/ }, 'and no path of hers')
+  await t.rejects(ask(bob, alice, proofFor(bob, line)), { message: /could not be answered/ })
+  t.notOk(alice.book.isMember(bob.signer.peerId))
+  isFull = false
+  await join(carol, proofFor(carol, line), [alice])
+  t.ok(alice.book.isMember(carol.signer.peerId))
+})
+
+t.test('who asks for the roster again and again is answered without it', async (t) => {
+  const { add, found } = scene(t)
+  const alice = await found()
+  const bob = await add('bob')
+  await alice.admission.admit(bob.signer.publicKey, 'peer')
+  const answers = await Promise.all(Array.from({ length: 12 }, () => ask(bob, alice, NO_PROOF)))
+  const rosters = answers.map(decodeJoinResponse).filter((answer) => answer !== 'malformed' && answer.roster.length > 0)
+  t.equal(rosters.length, 4)
+})
+
+t.test('a stranger that answers with garbage for a roster costs a few checks of signatures, not thousands', (t) => {
+  const mallory = signerOf('mallory')
+  const forged = Array.from({ length: 500 }, (_, i) => {
+    const { envelope } = sealMembership({ key: signerOf(`forged ${i}`).publicKey, role: 'peer', issuedAt: 1 }, task.id, mallory)
+    return { kind: 'membership' as const, envelope }
+  })
+  const taken: string[] = []
+  const book = { take: () => taken[taken.push('unknown-issuer') - 1] as 'unknown-issuer' }
+  takeRoster(book, forged)
+  t.equal(taken.length, 32)
+  t.end()
 })
 
 t.test('of many at once no more than its uses get in', async (t) => {

@@ -59,6 +59,22 @@ t.test('events are told until the client leaves', async (t) => {
   while (listeners.size > 0) await new Promise((done) => setImmediate(done))
 })
 
+t.test('a client that reads nothing is cut off before what it leaves unread fills the memory', async (t) => {
+  const { path, listeners } = await served(t)
+  const socket = createConnection(path).pause()
+  socket.on('error', () => {})
+  socket.write('{"method":"events"}\n')
+  while (listeners.size === 0) await new Promise((done) => setImmediate(done))
+  let told = 0
+  for (; listeners.size > 0 && told < 100_000; told++) {
+    for (const listener of listeners) listener({ type: 'warning', code: 'internal', message: 'x'.repeat(1000) })
+    if (told % 100 === 0) await new Promise((done) => setImmediate(done))
+  }
+  t.equal(listeners.size, 0)
+  t.ok(told < 20_000, `${told} kB`)
+  socket.destroy()
+})
+
 t.test('what is no request is answered or cut off, and the next is served', async (t) => {
   const { path, dir } = await served(t)
   const say = async (text: string) => {

@@ -6,9 +6,11 @@ import type { PeerParts } from '../../node/peer/parts.ts'
 import type { Network } from '../../node/ports.ts'
 import { memoryStore } from '../../node/store/memory-store.ts'
 import { sealAddresses } from '../../protocol/addresses.ts'
-import { encodeRecord } from '../../protocol/gossip.ts'
+import { codecOf } from '../../protocol/codec/index.ts'
+import { encodeEvidence, encodeRecord } from '../../protocol/gossip.ts'
 import { sealMembership, sealRevocation } from '../../protocol/membership.ts'
 import { topicOf } from '../../protocol/task.ts'
+import { sealUpdate } from '../../protocol/update.ts'
 import { type BusNetwork, type BusPeer, busNetwork } from '../helpers/bus-peers.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
 
@@ -112,6 +114,30 @@ t.test('a list in the own name that another process has just told is a loud warn
   }
   const warnings = b.events.filter((event) => event.type === 'warning')
   t.match(warnings, [{ code: 'identity-twin', message: /stop it/ }])
+  t.equal(warnings.length, 1)
+  await other.stop()
+  await stop()
+})
+
+t.test('who has signed two updates for one round is told so itself, once', async (t) => {
+  const { clock, network, add, stop } = world()
+  const b = await add('b')
+  await clock.advance(3000)
+  const other = network.bus.network(idOf('m'))
+  await other.start()
+  await other.subscribe(topicOf(network.task), { validate: () => 'ignore', messageId: sha256 })
+  const { task } = network
+  const length = codecOf(task.manifest.codec).encodedLength(task.exchanged)
+  const signed = [1, 2, 3].map((fill) => {
+    const payload = { hash: new Uint8Array(32).fill(fill), length, codec: task.manifest.codec }
+    return sealUpdate({ round: 5, payload, final: false }, task.id, signerOf('b')).envelope
+  })
+  for (const second of signed.slice(1)) {
+    await other.publish(topicOf(task), encodeEvidence(signed[0]!, second))
+    await clock.advance(1000)
+  }
+  const warnings = b.events.filter((event) => event.type === 'warning')
+  t.match(warnings, [{ code: 'identity-twin', message: /round 5 .* shut its identity out/ }])
   t.equal(warnings.length, 1)
   await other.stop()
   await stop()

@@ -1,13 +1,15 @@
 // Everyone pulls everyone's payload at once: how many bytes each receives for what it wanted, all protocols and framing included.
+import { setTimeout } from 'node:timers/promises'
 import { createPayloadExchange } from '../../../node/host/payload-exchange.ts'
 import { systemClock } from '../../../node/peer/clock.ts'
 import { sha256 as hash } from '../../../node/sha256.ts'
-import { memoryStore } from '../../../node/store/memory-store.ts'
 import type { Check } from './check.ts'
-import { payloadOf, startHost, TASK } from './hosts.ts'
+import { payloadOf, startHost, storeInto, TASK } from './hosts.ts'
 
 const PEERS = 16
 const BYTES = 10_000_000
+/** Payloads that each pulls at a time: one thread does the work of all sixteen. */
+const AT_ONCE = 3
 const TOPIC = 'bench'
 
 export async function allToAll(): Promise<Check[]> {
@@ -17,14 +19,7 @@ export async function allToAll(): Promise<Check[]> {
   const peers = await Promise.all(
     networks.map(async (network, i) => {
       // All peers share this process's memory: what they put together are the same bytes at the same place.
-      const kept = memoryStore()
-      const store = {
-        ...kept,
-        async openPart(root: string, length: number) {
-          const part = await kept.openPart(root, length)
-          return { ...part, payload: byRoot.get(root)!, chunks: new Set<number>(), finish: () => kept.putObject(root, byRoot.get(root)!) }
-        },
-      }
+      const store = storeInto((root) => byRoot.get(root)!)
       await store.putObject(payloads[i]!.root, payloads[i]!.payload)
       await network.subscribe(TOPIC, { validate: () => 'ignore', messageId: hash })
       return { network, exchange: createPayloadExchange({ network, store, task: TASK, hash, clock: systemClock }) }
@@ -33,15 +28,21 @@ export async function allToAll(): Promise<Check[]> {
   for (const [i, { network }] of peers.entries()) {
     for (const other of peers.slice(0, i)) await network.connect(other.network.addresses()[0]!)
   }
+  while (networks.some((network) => network.peers().length < PEERS - 1)) await setTimeout(100)
   const before = networks.map((network) => network.traffic().received)
   const began = performance.now()
   await Promise.all(
-    peers.flatMap(({ network, exchange }) => {
+    peers.map(async ({ network, exchange }, own) => {
       const everyone = networks.map(({ self }) => self).filter((self) => self !== network.self)
-      return payloads.flatMap(({ ref }, author) => {
-        const self = networks[author]!.self
-        return self === network.self ? [] : [exchange.pull(ref, () => [self, ...everyone])]
-      })
+      // Each begins with another author.
+      const wanted = Array.from({ length: PEERS - 1 }, (_, i) => (own + i + 1) % PEERS)
+      const lane = async () => {
+        for (let author = wanted.shift(); author !== undefined; author = wanted.shift()) {
+          const { self } = networks[author]!
+          await exchange.pull(payloads[author]!.ref, () => [self, ...everyone])
+        }
+      }
+      await Promise.all(Array.from({ length: AT_ONCE }, lane))
     }),
   )
   const seconds = (performance.now() - began) / 1000

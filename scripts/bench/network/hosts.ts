@@ -1,8 +1,9 @@
 // Peers with nothing but a network and a payload exchange, and payloads for them.
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { createLibp2pNetwork } from '../../../node/host/libp2p-network.ts'
-import type { Network } from '../../../node/ports.ts'
+import type { Network, Store } from '../../../node/ports.ts'
 import { sha256 } from '../../../node/sha256.ts'
+import { memoryStore } from '../../../node/store/memory-store.ts'
 import { type PayloadRef, payloadRoot } from '../../../protocol/payload.ts'
 
 export const TASK = new Uint8Array(32)
@@ -18,4 +19,16 @@ export function payloadOf(length: number, seed: number): { payload: Uint8Array; 
   for (let i = 0; i < length; i++) payload[i] = (i * 31 + (i >> 8) + seed) & 255
   const hash = payloadRoot(payload, sha256)
   return { payload, ref: { hash, length, codec: 'float32' }, root: Buffer.from(hash).toString('hex') }
+}
+
+/** A store whose payloads are put together in memory that is there already: fresh pages are not what is measured. */
+export function storeInto(memoryFor: (root: string) => Uint8Array): Store {
+  const kept = memoryStore()
+  return {
+    ...kept,
+    async openPart(root) {
+      const payload = memoryFor(root)
+      return { payload, chunks: new Set(), save() {}, finish: () => kept.putObject(root, payload), async leave() {} }
+    },
+  }
 }

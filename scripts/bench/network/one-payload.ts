@@ -12,7 +12,7 @@ import { systemClock } from '../../../node/peer/clock.ts'
 import { sha256 as hash } from '../../../node/sha256.ts'
 import { memoryStore } from '../../../node/store/memory-store.ts'
 import { type Check, median } from './check.ts'
-import { payloadOf, startHost, TASK } from './hosts.ts'
+import { payloadOf, startHost, storeInto, TASK } from './hosts.ts'
 
 const BYTES = 30_000_000
 const TURNS = 7
@@ -61,9 +61,7 @@ export async function onePayload(): Promise<Check[]> {
   const memory = new Uint8Array(BYTES)
   /** Into memory that is there, or into fresh one, whose pages a virtual machine may give more slowly than the network fills them. */
   async function pull(isFresh: boolean): Promise<void> {
-    const kept = memoryStore()
-    const openPart = async (root: string, length: number) => ({ ...(await kept.openPart(root, length)), payload: memory })
-    const store = isFresh ? kept : { ...kept, openPart }
+    const store = isFresh ? memoryStore() : storeInto(() => memory)
     await createPayloadExchange({ network, store, task: TASK, hash, clock: systemClock }).pull(ref, () => [peer])
   }
 
@@ -80,14 +78,18 @@ export async function onePayload(): Promise<Check[]> {
   }
 
   const rates = { pull: [] as number[], fresh: [] as number[], raw: [] as number[] }
-  const delay = monitorEventLoopDelay({ resolution: 1 })
+  const delays: number[] = []
   for (let turn = 0; turn < WARM_UP + TURNS; turn++) {
-    if (turn === WARM_UP) delay.enable()
-    const measured = { pull: await rate(() => pull(false)), raw: await rate(raw), fresh: await rate(() => pull(true)) }
+    // Anew each turn: one that is enabled again counts the time between as a delay.
+    const delay = monitorEventLoopDelay({ resolution: 1 })
+    delay.enable()
+    const ours = await rate(() => pull(false))
+    delay.disable()
+    const measured = { pull: ours, raw: await rate(raw), fresh: await rate(() => pull(true)) }
     if (turn < WARM_UP) continue
+    delays.push(delay.percentile(99) / 1e6)
     for (const kind of ['pull', 'raw', 'fresh'] as const) rates[kind].push(measured[kind])
   }
-  delay.disable()
   await Promise.all([network.stop(), node.stop()])
   other.disconnect()
   const [ours, theirs] = [median(rates.pull), median(rates.raw)]
@@ -104,7 +106,7 @@ export async function onePayload(): Promise<Check[]> {
       value: ours,
       goal: { least: 150 },
     },
-    { name: 'delay', what: 'event loop p99 in ms meanwhile', value: delay.percentile(99) / 1e6, goal: { most: 20 } },
+    { name: 'delay', what: 'event loop p99 in ms meanwhile', value: median(delays), goal: { most: 20 } },
   ]
 }
 

@@ -1,4 +1,5 @@
 // Real processes in a network that admits by invitation: who is let in, who is not, who is shut out, and that it stays so.
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { decodeJoinLine, encodeJoinLine } from '../../protocol/join-line.ts'
@@ -96,4 +97,13 @@ t.test('the founder may be away: members are made offline, and admins carry on',
   const c = joins('c', encodeJoinLine({ ...line, addresses }, sha256), '3/4')
   await c.event('aggregated')
   await again('a').event('aggregated', ({ inputs }) => inputs.length >= 2)
+})
+
+t.test('who has lost its membership and knows no address is told what to do', async (t) => {
+  const { at, founder, again } = await scene(t, 2)
+  await end(founder)
+  for (const file of ['members', 'founder.key']) rmSync(join(at('a'), file))
+  const a = again('a')
+  t.equal(await a.exit(), 1)
+  t.match(a.text(), /holds no membership that counts.*--bootstrap/)
 })
