@@ -240,13 +240,12 @@ function takeRecord(state: RoundState, { update, now }: Of<'record'>, config: Ro
   if (known !== undefined && round < furthest(known)) return rejected('stale-round')
   if (round < state.round - config.staleness && !update.final)
     return { ...rejected('stale-round'), state: admit(state, author, now, config) }
-  if (futureIsBounded(state, config) && round > Math.max(state.round, honestRound(state, config)) + config.futureRounds) {
-    return rejected('future-round')
-  }
+  const isFar = futureIsBounded(state, config) && round > Math.max(state.round, honestRound(state, config)) + config.futureRounds
   const admitted = admit(state, author, now, config)
   if (!admitted.members.has(author)) return rejected('not-a-member')
   const taken = withMember(admitted, author, round <= state.round ? { latest: update, pull: 'none' } : { future: update })
-  return proceed(taken, config, now)
+  // Not passed on, or one author could make ever new ones; but held: where this peer was away, enough of them say how far the others are.
+  return isFar ? { ...proceed(taken, config, now), rejected: 'future-round' } : proceed(taken, config, now)
 }
 
 function takePayload(state: RoundState, { update, ok, now }: Of<'payload'>, config: RoundConfig): Step {

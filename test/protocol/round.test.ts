@@ -65,6 +65,13 @@ t.test('far-future records are refused once enough is known to tell, and held un
   t.same(rejected, [undefined, undefined, undefined, 'future-round'])
 })
 
+t.test('a peer that was away for hundreds of rounds hears how far the others are, however little it passes on', async (t) => {
+  const known = ['b', 'c', 'd', 'e', 'f'].map((name) => record(name, 1))
+  const { state, rejected } = play([...started, ...known, record('b', 500), record('c', 501)])
+  t.same(rejected.slice(known.length), ['future-round', 'future-round'])
+  t.ok(state.round >= 500, `it is in round ${state.round}`)
+})
+
 t.test('replays, older rounds and the own record are refused without blame', async (t) => {
   const { rejected, state } = play([...started, record('b', 1), record('b', 1), record('b', 3), record('b', 2), record('a', 1)])
   t.same(rejected, [undefined, 'duplicate', undefined, 'stale-round', 'own'])
