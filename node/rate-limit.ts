@@ -1,4 +1,5 @@
 // A token bucket for each of many peers: how much each may do a second, and at once. Bounded, and exact by the clock that it is given.
+import { forgetOldest } from './forget-oldest.ts'
 import type { Clock } from './ports.ts'
 
 export interface RateLimit {
@@ -16,11 +17,8 @@ export function createRateLimit(rate: { perSecond: number; burst: number; keys: 
   function makeRoom(now: number): void {
     if (buckets.size < keys) return
     for (const [key, bucket] of buckets) if (leftIn(bucket, now) >= burst) buckets.delete(key)
-    // A Map remembers the order of insertion, and every use inserts anew.
-    for (const key of buckets.keys()) {
-      if (buckets.size < keys) break
-      buckets.delete(key)
-    }
+    // Every use inserts anew.
+    forgetOldest(buckets, keys - 1)
   }
 
   return {

@@ -1,6 +1,7 @@
 // Other peers as sources of payloads: who said that it holds what, who delivers how fast, and who sent wrong bytes.
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { forgetOldest } from '../forget-oldest.ts'
 import type { Clock } from '../ports.ts'
 
 /** Payloads that one peer is remembered to hold: more than it gets in the rounds that still count. */
@@ -49,10 +50,7 @@ export function createSources(clock: Clock): Sources {
     const set = sets.get(peer) ?? new Set()
     sets.delete(peer)
     sets.set(peer, set)
-    for (const oldest of sets.keys()) {
-      if (sets.size <= LIMITS.members) break
-      sets.delete(oldest)
-    }
+    forgetOldest(sets, LIMITS.members)
     return set
   }
 
@@ -61,10 +59,7 @@ export function createSources(clock: Clock): Sources {
       const set = setOf(held, peer)
       for (const root of roots) set.delete(root)
       for (const root of roots) set.add(root)
-      for (const oldest of set) {
-        if (set.size <= HELD_BY_ONE) break
-        set.delete(oldest)
-      }
+      forgetOldest(set, HELD_BY_ONE)
     },
     refused: (peer, root) => void held.get(peer)?.delete(root),
     isHolder: (peer, root) => held.get(peer)?.has(root) ?? false,

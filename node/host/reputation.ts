@@ -1,6 +1,7 @@
 // Who may gossip with this peer, and what is held against whom: the gate, and blame that fades. The same over libp2p and the lab's bus.
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { forgetOldest } from '../forget-oldest.ts'
 import type { Clock, Gate } from '../ports.ts'
 
 /** Below this score a peer is not listened to at all, as gossipsub means it. */
@@ -51,10 +52,7 @@ export function createReputation(clock: Clock): Reputation {
       blamed.delete(peer)
       blamed.set(peer, { blame, at: clock.now() })
       // The one blamed longest ago is forgotten first.
-      for (const first of blamed.keys()) {
-        if (blamed.size <= LIMITS.members) break
-        blamed.delete(first)
-      }
+      forgetOldest(blamed, LIMITS.members)
     },
     score,
     isHeard: (peer) => score(peer) >= GRAYLIST_SCORE,

@@ -9,7 +9,8 @@ import { type Deadline, deadline } from './deadline.ts'
 import { type Frames, framesOn } from './frames.ts'
 import type { Node } from './libp2p-node.ts'
 import { cancelledRequest, checkRequest, REPLY_BYTES, readReply, refusal, type Serving, tooLong, unreachable } from './serving.ts'
-import { whyOf } from './why.ts'
+import { createSlots, type Slots } from './slots.ts'
+import { asError, whyOf } from './why.ts'
 
 /** Streams of one protocol on one connection: more than a peer may have in flight, so that it is told "busy" rather than cut off. */
 const STREAMS = 64
@@ -31,18 +32,12 @@ export function serveStreams(node: Node, protocol: string, serving: Serving, clo
     address: string,
     write: (reply: readonly Uint8Array[]) => Promise<void>,
   ): Promise<void> {
-    const own = held.of.get(peer) ?? 0
-    if (own >= LIMITS.requestsInFlight || held.total >= REPLIES)
-      return await write([refusal('busy: too many answers are waiting to be read')])
-    held.of.set(peer, own + 1)
-    held.total++
+    const giveBack = held.take(peer)
+    if (giveBack === undefined) return await write([refusal('busy: too many answers are waiting to be read')])
     try {
       await write(await serving.answerInParts(protocol, body, peer, address))
     } finally {
-      held.total--
-      const left = (held.of.get(peer) ?? 1) - 1
-      if (left > 0) held.of.set(peer, left)
-      else held.of.delete(peer)
+      giveBack()
     }
   }
 
@@ -63,7 +58,7 @@ export function serveStreams(node: Node, protocol: string, serving: Serving, clo
       }
     } catch (error) {
       // The asker has what it wanted, has left, or sent garbage: this stream ends, the connection and the peer live on.
-      stream.abort(error instanceof Error ? error : new Error(String(error)))
+      stream.abort(asError(error))
     } finally {
       limit.clear()
     }
@@ -83,11 +78,11 @@ interface Line {
 }
 
 /** By node: what all its protocols share. */
-const replies = new WeakMap<Node, { of: Map<PeerId, number>; total: number }>()
+const replies = new WeakMap<Node, Slots>()
 const idle = new WeakMap<Node, Map<string, Line[]>>()
 
-function heldBy(node: Node) {
-  const held = replies.get(node) ?? { of: new Map<PeerId, number>(), total: 0 }
+function heldBy(node: Node): Slots {
+  const held = replies.get(node) ?? createSlots(LIMITS.requestsInFlight, REPLIES)
   replies.set(node, held)
   return held
 }
@@ -152,7 +147,7 @@ export async function requestOver(
       putIdle(node, key, { stream, frames }, clock)
       return reply
     } catch (error) {
-      stream.abort(error instanceof Error ? error : new Error(String(error)))
+      stream.abort(asError(error))
       throw error
     }
   }

@@ -4,6 +4,7 @@ import { type PeerId, shortId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Gate, Network } from '../ports.ts'
 import { createRateLimit } from '../rate-limit.ts'
+import { createSlots } from './slots.ts'
 import { oneLine } from './why.ts'
 
 export type Handler = Parameters<Network['serve']>[1]
@@ -37,7 +38,7 @@ export interface Serving {
 export function createServing(clock: Clock): Serving {
   const handlers = new Map<string, Handler>()
   let gate: Gate | undefined
-  const inFlight = new Map<PeerId, number>()
+  const inFlight = createSlots(LIMITS.requestsInFlight)
   const { strangers: keys, strangerRequestsPerSecond: perSecond } = LIMITS
   const strangers = createRateLimit({ perSecond, burst: STRANGER_BURST, keys: 4 * keys }, clock)
   let strangersAnswered = 0
@@ -71,17 +72,14 @@ export function createServing(clock: Clock): Serving {
   }
 
   async function answerInParts(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<readonly Uint8Array[]> {
-    const busy = inFlight.get(from) ?? 0
-    if (busy >= LIMITS.requestsInFlight) return [refusal(`busy: ${busy} requests of yours are being answered`)]
-    inFlight.set(from, busy + 1)
+    const giveBack = inFlight.take(from)
+    if (giveBack === undefined) return [refusal(`busy: ${LIMITS.requestsInFlight} requests of yours are being answered`)]
     try {
       return [Uint8Array.of(OK), ...(await handle(protocol, body, from, address))]
     } catch (error) {
       return [refusal(isMurmurError(error) && !OURS.has(error.code) ? error.message : 'the request could not be answered')]
     } finally {
-      const left = (inFlight.get(from) ?? 1) - 1
-      if (left > 0) inFlight.set(from, left)
-      else inFlight.delete(from)
+      giveBack()
     }
   }
 

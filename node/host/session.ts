@@ -7,6 +7,7 @@ import type { PeerId } from '../../protocol/identity.ts'
 import type { Clock } from '../ports.ts'
 import { deadline } from './deadline.ts'
 import type { Node } from './libp2p-node.ts'
+import { asError } from './why.ts'
 
 export const SESSION_PROTOCOL = '/murmuration/session/1'
 export const SESSION_BYTES = 16
@@ -23,7 +24,7 @@ export function serveSession(node: Node, id: Uint8Array, allowed: (peer: PeerId)
       stream.send(id)
       await stream.close({ signal: AbortSignal.timeout(ANSWER_MILLIS) })
     } catch (error) {
-      stream.abort(error instanceof Error ? error : new Error(String(error)))
+      stream.abort(asError(error))
     }
   }
   node
@@ -49,7 +50,7 @@ async function askSession(connection: Connection, clock: Clock): Promise<string 
     await stream.close({ signal })
     return Buffer.from(id).toString('hex')
   } catch (error) {
-    stream?.abort(error instanceof Error ? error : new Error(String(error)))
+    stream?.abort(asError(error))
     return undefined
   } finally {
     limit.clear()

@@ -47,3 +47,6 @@ export function oneLine(text: string, longest: number): string {
     .trim()
     .slice(0, longest)
 }
+
+/** What was thrown, for those who take only errors. */
+export const asError = (thrown: unknown): Error => (thrown instanceof Error ? thrown : new Error(String(thrown)))

@@ -3,6 +3,7 @@ import { createPublicKey, type KeyObject, verify } from 'node:crypto'
 import type { Verify } from '../../protocol/envelope.ts'
 import { isEd25519PublicKey } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { forgetOldest } from '../forget-oldest.ts'
 
 /** SubjectPublicKeyInfo of an Ed25519 key (RFC 8410) up to the 32 bytes of the key itself. */
 const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
@@ -20,10 +21,10 @@ export function createVerifier(cacheSize: number = LIMITS.members): Verify {
       const der = Buffer.concat([SPKI_PREFIX, publicKey.subarray(PROTOBUF_PREFIX)])
       key = createPublicKey({ key: der, format: 'der', type: 'spki' })
     }
-    // A Map remembers the order of insertion: the first is the one not used for longest.
+    // Inserted anew at each use: the oldest is the one not used for longest.
     keys.delete(name)
     keys.set(name, key)
-    if (keys.size > cacheSize) keys.delete(keys.keys().next().value!)
+    forgetOldest(keys, cacheSize)
     return key
   }
 

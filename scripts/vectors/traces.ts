@@ -101,6 +101,16 @@ const payload = (author: string, round: number, now: number, ok = true): Short =
 /** The own first round begins: three others are there. */
 const begun: Short[] = [{ type: 'start', now: 0 }, ...peers(0)]
 const trained: Short[] = [...begun, { type: 'trained', round: 1, now: 100 }]
+/** A newcomer far behind has what it needs of three others. */
+const syncing: Short[] = [
+  record('b', 7, 10),
+  record('c', 7, 20),
+  record('d', 7, 30),
+  { type: 'start', now: 50 },
+  payload('b', 7, 100),
+  payload('c', 7, 110),
+  payload('d', 7, 120),
+]
 
 export const traces = (): VectorFile => ({
   about:
@@ -161,23 +171,11 @@ export const traces = (): VectorFile => ({
       { type: 'trained', round: 1, now: 300 },
     ]),
     trace('a newcomer takes over the state of others, then goes on after them', [
-      record('b', 7, 10),
-      record('c', 7, 20),
-      record('d', 7, 30),
-      { type: 'start', now: 50 },
-      payload('b', 7, 100),
-      payload('c', 7, 110),
-      payload('d', 7, 120),
+      ...syncing,
       { type: 'synced', round: 7, adopted: true, now: 200 },
     ]),
     trace('the own model does better: it is kept, and announced there', [
-      record('b', 7, 10),
-      record('c', 7, 20),
-      record('d', 7, 30),
-      { type: 'start', now: 50 },
-      payload('b', 7, 100),
-      payload('c', 7, 110),
-      payload('d', 7, 120),
+      ...syncing,
       { type: 'synced', round: 7, adopted: false, now: 200 },
     ]),
     trace('payloads that do not pass after all: the round goes on without them', [

@@ -8,7 +8,7 @@ import { createNode, type Node } from '../../node/host/libp2p-node.ts'
 import { createReputation } from '../../node/host/reputation.ts'
 import { systemClock } from '../../node/peer/clock.ts'
 import type { Network } from '../../node/ports.ts'
-import { createWatch, type Recorder } from './recorder.ts'
+import { createWatch, type Recorder, record } from './recorder.ts'
 
 export async function startPeer(t: Test, options: Partial<Libp2pNetworkOptions> = {}): Promise<Network> {
   const privateKey = options.privateKey ?? (await generateKeyPair('Ed25519'))
@@ -25,6 +25,20 @@ export async function startReviving(t: Test, options: Partial<Libp2pNetworkOptio
   const address = network.addresses()[0]!
   const listen = [address.slice(0, address.indexOf('/p2p/'))]
   return { network, address, revive: () => startPeer(t, { ...options, privateKey, listen }) }
+}
+
+/** A member whose signed addresses `stays` has learnt is met, lost, and found again after its restart. */
+export async function meetLoseAndFind(t: Test, stays: Recorder, topic: string): Promise<void> {
+  const restarts = await startReviving(t, { discovery: true })
+  const { self } = restarts.network
+  await record(restarts.network, topic)
+  stays.network.learn(self, restarts.network.addresses())
+  await stays.peer(self)
+  await restarts.network.stop()
+  await stays.gone(self)
+  stays.peerEvents.length = 0
+  await record(await restarts.revive(), topic)
+  await stays.peer(self)
 }
 
 /** A bare libp2p node: what somebody else's program, or an attacker's, can do. */

@@ -3,9 +3,9 @@ import dns from 'node:dns'
 import { multiaddr } from '@multiformats/multiaddr'
 import t from 'tap'
 import { bareNode } from './bare-node.ts'
-import { startPeer, startReviving } from './libp2p-peers.ts'
+import { meetLoseAndFind, startPeer, startReviving } from './libp2p-peers.ts'
 import { eventually, member, TOPIC } from './members.ts'
-import { record, within } from './recorder.ts'
+import { within } from './recorder.ts'
 
 t.test('members whose addresses are known find each other, with nobody in the middle', async (t) => {
   const networks = await Promise.all(Array.from({ length: 4 }, () => member(t, { discovery: true })))
@@ -15,15 +15,7 @@ t.test('members whose addresses are known find each other, with nobody in the mi
 
 t.test('trap 8: a member that restarts is found again at its address, also by whom it does not know', async (t) => {
   const stays = await member(t, { discovery: true })
-  const restarts = await startReviving(t, { discovery: true })
-  await record(restarts.network, TOPIC)
-  stays.network.learn(restarts.network.self, restarts.network.addresses())
-  await stays.peer(restarts.network.self)
-  await restarts.network.stop()
-  await stays.gone(restarts.network.self)
-  stays.peerEvents.length = 0
-  await record(await restarts.revive(), TOPIC)
-  await stays.peer(restarts.network.self)
+  await meetLoseAndFind(t, stays, TOPIC)
 })
 
 t.test('a name is looked up at each dial, so that a peer whose address changes is found again', async (t) => {

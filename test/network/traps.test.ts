@@ -5,7 +5,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import t from 'tap'
 import { GOSSIP_FRAME_BYTES } from '../../node/host/gossip.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { intrude, startPeer, startReviving, stranger, uint32 } from './libp2p-peers.ts'
+import { intrude, meetLoseAndFind, startPeer, startReviving, stranger, uint32 } from './libp2p-peers.ts'
 import { bytes, createWatch, record, within } from './recorder.ts'
 
 const TOPIC = '/murmuration/1/traps'
@@ -97,15 +97,7 @@ t.test('trap 13: addresses are complete, and none is only for this machine where
 
 t.test('trap 12: members are dialled where they say that they are, and again after a restart', async (t) => {
   const stays = await record(await startPeer(t, { discovery: true }), TOPIC)
-  const restarts = await startReviving(t, { discovery: true })
-  await record(restarts.network, TOPIC)
-  stays.network.learn(restarts.network.self, restarts.network.addresses())
-  await stays.peer(restarts.network.self)
-  await restarts.network.stop()
-  await stays.gone(restarts.network.self)
-  stays.peerEvents.length = 0
-  await record(await restarts.revive(), TOPIC)
-  await stays.peer(restarts.network.self)
+  await meetLoseAndFind(t, stays, TOPIC)
   // Whoever is forgotten is not dialled any more.
   const other = await startPeer(t)
   stays.network.learn(other.self, other.addresses())

@@ -57,6 +57,14 @@ function world(change: Parameters<typeof busNetwork>[0] = {}) {
   }
 }
 
+/** Another that is on the topic, and is no peer of ours. */
+async function joinTopic({ bus, task }: BusNetwork): Promise<Network> {
+  const network = bus.network(idOf('m'))
+  await network.start()
+  await network.subscribe(topicOf(task), { validate: () => 'ignore', messageId: sha256 })
+  return network
+}
+
 t.test('members tell where they are, also to who comes later, tell it again when it changes, and keep it over a restart', async (t) => {
   const { clock, add, stop } = world()
   const port = { now: 4001 }
@@ -80,9 +88,7 @@ t.test('members tell where they are, also to who comes later, tell it again when
 t.test('a list that is older, or another member’s in its name, changes nothing', async (t) => {
   const { clock, network, add, stop } = world()
   const b = await add('b')
-  const stranger = network.bus.network(idOf('m'))
-  await stranger.start()
-  await stranger.subscribe(topicOf(network.task), { validate: () => 'ignore', messageId: sha256 })
+  const stranger = await joinTopic(network)
   const tell = async (sequence: number, port: number) => {
     const { envelope } = sealAddresses({ sequence, addresses: [addressOf('m', port)] }, network.task.id, signerOf('m'))
     await stranger.publish(topicOf(network.task), encodeRecord({ kind: 'addresses', envelope }))
@@ -104,9 +110,7 @@ t.test('a list in the own name that another process has just told is a loud warn
   const { clock, network, add, stop } = world()
   const b = await add('b')
   await clock.advance(3000)
-  const other = network.bus.network(idOf('m'))
-  await other.start()
-  await other.subscribe(topicOf(network.task), { validate: () => 'ignore', messageId: sha256 })
+  const other = await joinTopic(network)
   for (const ahead of [1000, 50_000]) {
     const { envelope } = sealAddresses({ sequence: clock.wall() + ahead, addresses: [] }, network.task.id, signerOf('b'))
     await other.publish(topicOf(network.task), encodeRecord({ kind: 'addresses', envelope }))
@@ -123,9 +127,7 @@ t.test('who has signed two updates for one round is told so itself, once', async
   const { clock, network, add, stop } = world()
   const b = await add('b')
   await clock.advance(3000)
-  const other = network.bus.network(idOf('m'))
-  await other.start()
-  await other.subscribe(topicOf(network.task), { validate: () => 'ignore', messageId: sha256 })
+  const other = await joinTopic(network)
   const { task } = network
   const length = codecOf(task.manifest.codec).encodedLength(task.exchanged)
   const signed = [1, 2, 3].map((fill) => {
