@@ -1,5 +1,6 @@
 // The one union of everything a peer tells: the terminal table, --json lines, the audit trail, metrics and library users all read this.
 
+import type { InputAudit } from '../protocol/aggregation/types.ts'
 import type { ErrorCode } from '../protocol/errors.ts'
 import type { PeerId } from '../protocol/identity.ts'
 import type { RejectionCode } from '../protocol/rejections.ts'
@@ -33,7 +34,7 @@ export type PeerEvent =
       rule: string
       f: number
       /** What the rule did with each input, the own one included. */
-      inputs: { author: PeerId; round: number; weight: number; distance: number; kept: boolean; why: string }[]
+      inputs: ({ author: PeerId; round: number } & InputAudit)[]
       /** Used; had less than half of an equal share; did not pass the gate. */
       accepted: number
       trimmed: number

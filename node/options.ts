@@ -2,6 +2,7 @@
 // and says of each key whether it is agreed by all peers (task) or a peer's own business (local).
 import { z } from 'zod'
 import { ZOO } from '../models/zoo/index.ts'
+import { RULE_HELP } from '../protocol/aggregation/help.ts'
 import { MurmurError } from '../protocol/errors.ts'
 import type { Selection } from './data/spec.ts'
 
@@ -50,7 +51,7 @@ const learning = ({ momentum, batchSize }: { momentum: number; batchSize: number
 export const taskOptions = z.strictObject({
   name: key(z.string().min(1).max(100).default('my-network'), 'name of the network', 'NAME'),
   model: key(z.string().default('mnist-cnn'), `forward model: ${Object.keys(ZOO).join(', ')}, or a path to an .onnx file`, 'MODEL'),
-  rule: key(z.string().default('nnm | trimmed-mean'), 'aggregation: [nnm |] mean, trimmed-mean or median', 'RULE'),
+  rule: key(z.string().default('nnm | trimmed-mean'), RULE_HELP, 'RULE'),
   codec: key(
     z.enum(['float32', 'float16', 'int8']).optional(),
     'how models are encoded to travel: float32, float16 or int8 (default: int8, with BatchNormalization float16)',
@@ -113,6 +114,7 @@ export const localOptions = z.strictObject({
   provider,
   test: key(z.boolean().default(false), 'read the test set once, at the end'),
   exitWhenFinished: key(z.boolean().default(false), 'exit once finished instead of serving others'),
+  twinCheck: key(z.boolean().default(true), 'start although members see another process with this identity; not kept'),
   joinFile: key(z.string().optional(), 'also write the join line to this file', 'FILE'),
   misbehave: key(z.string().optional(), 'test tasks only: attack as NAME[:SCALE]', 'ATTACK'),
   probe: key(list.optional(), 'test tasks only: measure what these peer ids move', 'PEERS'),

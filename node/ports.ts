@@ -2,6 +2,7 @@
 // libp2p and onnxruntime implement them for real peers; the lab's bus and virtual clock implement them for many in one process.
 
 import type { InputAudit } from '../protocol/aggregation/types.ts'
+import type { Decoded } from '../protocol/codec/index.ts'
 import type { PeerId } from '../protocol/identity.ts'
 import type { PayloadRef } from '../protocol/payload.ts'
 import type { PeerEvent } from './events.ts'
@@ -44,6 +45,12 @@ export interface RequestOptions {
   lend?: boolean
 }
 
+/** A response in parts, and what is told once they are sent or dropped: their memory may be used again from then on. */
+export interface Lent {
+  parts: readonly Uint8Array[]
+  done(): void
+}
+
 /** Who may use a peer. One check ahead of everything that others can reach. */
 export interface Gate {
   isMember(peer: PeerId): boolean
@@ -79,11 +86,18 @@ export interface Network {
    * Answers requests; a MurmurError thrown by the handler reaches the asker as `peer-refused` with its message. A response in parts is
    * sent as one, without being put together before.
    */
-  serve(protocol: string, handler: (body: Uint8Array, from: PeerId) => Promise<Uint8Array | Uint8Array[]>): void
-  /** Keeps trying to be connected to a multiaddr, with jittered backoff; resolves with the peer's id when first connected. `onRetry` tells of each failure. */
+  serve(protocol: string, handler: (body: Uint8Array, from: PeerId) => Promise<Uint8Array | Lent>): void
+  /**
+   * Keeps trying to be connected to a multiaddr, with jittered backoff; resolves with the peer's id when first connected. `onRetry` tells of
+   * each failure, of one that does not let this peer in once. Who is not `isWanted` is left alone until it is.
+   */
   connect(
     address: string,
-    options?: { signal?: AbortSignal; onRetry?: (attempt: number, waitMillis: number, why: string) => void },
+    options?: {
+      signal?: AbortSignal
+      onRetry?: (attempt: number, waitMillis: number, why: string) => void
+      isWanted?: (peer: PeerId) => boolean
+    },
   ): Promise<PeerId>
   /** Sets the gate, or has it asked again after a change: who is no member then loses its connection. Until then everyone may. */
   admit(gate: Gate): void
@@ -156,11 +170,21 @@ export interface EvaluateRequest {
   signal?: AbortSignal
 }
 
+/** A vector as it is announced. */
+export interface Encoded {
+  payload: Uint8Array
+  root: Uint8Array
+  /** What others make of it. */
+  decoded: Decoded
+}
+
+/** Encodes the exchanged part of a vector as the task's payload; the vector is not modified. */
+export type Encode = (vector: Float32Array) => Promise<Encoded>
+
 /** Runs the task's model on this peer's data, off the main thread. */
 export interface Trainer {
-  /** Floats in the flat vector, and of optimizer state. */
+  /** Floats in the flat vector. */
   readonly size: number
-  readonly optimizerSize: number
   readonly trainSamples: number
   readonly validationSamples: number
   /** @throws cancelled, worker-failed; the caller's params are untouched */
@@ -170,10 +194,10 @@ export interface Trainer {
   stop(): Promise<void>
 }
 
-/** One vector of a round, still encoded. */
+/** One vector of a round, still encoded: its bytes, or the file that holds them and nothing else. */
 export interface EncodedInput {
   author: PeerId
-  payload: Uint8Array
+  payload: Uint8Array | { file: string }
 }
 
 export interface AggregateRequest {
@@ -187,6 +211,8 @@ export interface AggregateRequest {
   /** The own decoded vector, `length` floats; missing where it takes no part. */
   own?: Float32Array
   inputs: readonly EncodedInput[]
+  /** Seeds what a rule draws; none must foretell it. Default: a new one each time. */
+  seed?: string
   /** Measure what these authors moved (test tasks): the rule is run again without them. */
   probe?: { authors: readonly PeerId[]; start: Float32Array }
 }
@@ -228,10 +254,15 @@ export interface Store {
   /** Encoded payloads by the hex of their root hash. */
   putObject(root: string, bytes: Uint8Array): Promise<void>
   getObject(root: string): Promise<Uint8Array | undefined>
+  /** The file of an object that `getObject` would give, where the store has it in one. */
+  fileOf?(root: string): Promise<string | undefined>
   /** Removes objects that are not in `keep`, and what was left of pulling others. */
   pruneObjects(keep: ReadonlySet<string>): Promise<void>
-  /** A payload to be put together chunk by chunk, with what a former process had of it. One at a time for a root. */
-  openPart(root: string, length: number): Promise<PartialObject>
+  /**
+   * A payload to be put together chunk by chunk, with what a former process had of it. One at a time for a root. It may be put
+   * together in `memory`, of the same length, which is the caller's again after `finish` or `leave`.
+   */
+  openPart(root: string, length: number, memory?: Uint8Array): Promise<PartialObject>
   /** The newest own signed record: what is republished, byte for byte, after a crash. */
   saveAnnouncement(envelope: Uint8Array): Promise<void>
   loadAnnouncement(): Promise<Uint8Array | undefined>
@@ -263,14 +294,17 @@ export interface PartialObject {
   leave(): Promise<void>
 }
 
+export interface PullOptions {
+  signal?: AbortSignal
+  onProgress?: (bytes: number) => void
+}
+
 export interface PayloadExchange {
   /**
    * Holds the payload of `ref` in the store, pulling it where it is not there yet: from one of those among `sources` who are known to
    * hold it (the first one, its author, and who said so), then from the others in turn.
    */
-  pull(
-    ref: PayloadRef,
-    sources: () => PeerId[],
-    options?: { signal?: AbortSignal; onProgress?: (bytes: number) => void },
-  ): Promise<Uint8Array>
+  pull(ref: PayloadRef, sources: () => PeerId[], options?: PullOptions): Promise<Uint8Array>
+  /** As `pull`, for who needs the bytes for a moment: once what `use` returns has settled, their memory is used again. */
+  lend<T>(ref: PayloadRef, sources: () => PeerId[], use: (payload: Uint8Array) => T | Promise<T>, options?: PullOptions): Promise<T>
 }

@@ -5,6 +5,8 @@ import type { Clock } from './ports.ts'
 export interface RateLimit {
   /** Counts `amount` against `key`; false where that is more than it may do now. */
   take(key: string, amount?: number): boolean
+  /** Whether `take` would say yes, without counting anything. */
+  has(key: string, amount?: number): boolean
 }
 
 /** Keeps at most `keys` buckets; those that are full again say nothing and are dropped first, then the ones not used for longest. */
@@ -21,12 +23,17 @@ export function createRateLimit(rate: { perSecond: number; burst: number; keys: 
     forgetOldest(buckets, keys - 1)
   }
 
+  function leftOf(key: string, now: number): number {
+    const bucket = buckets.get(key)
+    return bucket === undefined ? burst : leftIn(bucket, now)
+  }
+
   return {
+    has: (key, amount = 1) => leftOf(key, clock.now()) >= amount,
     take(key, amount = 1) {
       const now = clock.now()
-      const bucket = buckets.get(key)
-      const left = bucket === undefined ? burst : leftIn(bucket, now)
-      if (bucket === undefined) makeRoom(now)
+      const left = leftOf(key, now)
+      if (!buckets.has(key)) makeRoom(now)
       buckets.delete(key)
       const allowed = left >= amount
       buckets.set(key, { left: allowed ? left - amount : left, at: now })

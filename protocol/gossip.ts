@@ -56,7 +56,6 @@ export function decodeGossip(bytes: Uint8Array): GossipMessage | RejectionCode {
 }
 
 /** What gossip tells duplicates by: the hash of the signed update, whatever rides beside it; of anything else, the hash of the message. */
-export function gossipId(bytes: Uint8Array, hash: Hash): Uint8Array {
-  const message = decodeGossip(bytes)
+export function gossipId(bytes: Uint8Array, hash: Hash, message: GossipMessage | RejectionCode = decodeGossip(bytes)): Uint8Array {
   return hash(typeof message === 'object' && message.type === 'announcement' ? message.record : bytes)
 }

@@ -44,9 +44,12 @@ export const LIMITS = {
   servedBytesBurst: 1024 * MiB,
   /** Bytes a second below which a source is given up: a phone on a bad link still has it. */
   slowestBytesPerSecond: 32 * KiB,
-  /** Gossip messages a second, and at once, of one neighbour that are looked at; each costs a signature check. */
+  /** Gossip messages a second, and at once, of one neighbour that are looked at though no member is shown to have signed them. */
   messagesPerSecond: 200,
   messagesBurst: 4096,
+  /** Signed records of one author, a second and at once, that are taken in from gossip and passed on: many quick rounds after a break. */
+  recordsPerSecond: 32,
+  recordsBurst: 1024,
   /** Connections at once, and the milliseconds each may last, of those who are not members; and their requests a second from one address. */
   strangers: 16,
   strangerMillis: 10_000,

@@ -2,7 +2,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { equals } from 'uint8arrays/equals'
 import { codecOf } from './codec/index.ts'
-import { openEnvelope, type Sign, sealEnvelope, type Verify } from './envelope.ts'
+import { type Proof, readEnvelope, type Sign, sealEnvelope, type Verify } from './envelope.ts'
 import type { PeerId } from './identity.ts'
 import { LIMITS } from './limits.ts'
 import { HASH_BYTES, type Hash, type PayloadRef, payloadRoot } from './payload.ts'
@@ -51,30 +51,51 @@ export function sealUpdate(body: UpdateBody, task: Uint8Array, signer: { peerId:
   return { ...body, author: signer.peerId, signed, envelope: sealEnvelope('murmuration-update', signed, signer) }
 }
 
-/** Opens and checks one signed record of this task. */
-export function openUpdate(envelope: Uint8Array, rules: UpdateRules): Update | RejectionCode {
+/** What an envelope says is an update, its signature not checked: nothing may follow from it that costs anyone anything. */
+export interface UpdateClaim {
+  update: Update
+  /** Whether length and codec are the task's: where it is signed and they are not, its author is at fault. */
+  fits: boolean
+  proof: Proof
+}
+
+/** Reads one record of this task, but for its signature: what costs most, and may not be needed. */
+export function readUpdate(envelope: Uint8Array, rules: Omit<UpdateRules, 'verify'>): UpdateClaim | RejectionCode {
   if (envelope.length > LIMITS.recordBytes) return 'too-large'
-  const opened = openEnvelope(envelope, 'murmuration-update', rules.verify)
-  if (typeof opened === 'string') return opened
+  const claim = readEnvelope(envelope, 'murmuration-update')
+  if (typeof claim === 'string') return claim
   let message: ReturnType<typeof fromBinary<typeof UpdateSchema>>
   try {
-    message = fromBinary(UpdateSchema, opened.payload)
+    message = fromBinary(UpdateSchema, claim.payload)
   } catch {
     return 'malformed'
   }
   const { task, round, payload, accuracyMillis, final } = message
   if (!equals(task, rules.task)) return 'wrong-task'
   if (round < 1 || payload === undefined || payload.hash.length !== HASH_BYTES || accuracyMillis > 1001) return 'malformed'
-  if (payload.codec !== rules.codec || payload.length !== BigInt(codecOf(rules.codec).encodedLength(rules.length))) return 'bad-ref'
-  return {
-    author: opened.author,
+  const update = {
+    author: claim.author,
     envelope,
-    signed: opened.payload,
+    signed: claim.payload,
     round,
     payload: { hash: payload.hash, length: Number(payload.length), codec: payload.codec },
     ...(accuracyMillis > 0 && { accuracy: (accuracyMillis - 1) / 1000 }),
     final,
   }
+  const fits = payload.codec === rules.codec && payload.length === BigInt(codecOf(rules.codec).encodedLength(rules.length))
+  return { update, fits, proof: claim.proof }
+}
+
+/** The update, once it is known whether it is signed by whom it names. */
+export function settleUpdate({ update, fits }: UpdateClaim, isSigned: boolean): Update | RejectionCode {
+  if (!isSigned) return 'bad-signature'
+  return fits ? update : 'bad-ref'
+}
+
+/** Opens and checks one signed record of this task. */
+export function openUpdate(envelope: Uint8Array, rules: UpdateRules): Update | RejectionCode {
+  const claim = readUpdate(envelope, rules)
+  return typeof claim === 'string' ? claim : settleUpdate(claim, rules.verify(...claim.proof))
 }
 
 export const sameUpdate = (a: Update, b: Update): boolean => equals(a.signed, b.signed)
@@ -85,7 +106,8 @@ export const inlineFits = (update: Update, inline: Uint8Array, hash: Hash): bool
 
 /** The two updates of one author for one round, where they do prove equivocation. */
 export function openEvidence(first: Uint8Array, second: Uint8Array, rules: UpdateRules): [Update, Update] | RejectionCode {
-  const [a, b] = [openUpdate(first, rules), openUpdate(second, rules)]
-  if (typeof a === 'string' || typeof b === 'string') return 'bad-evidence'
-  return a.author === b.author && a.round === b.round && !sameUpdate(a, b) ? [a, b] : 'bad-evidence'
+  const [a, b] = [readUpdate(first, rules), readUpdate(second, rules)]
+  if (typeof a === 'string' || typeof b === 'string' || !a.fits || !b.fits) return 'bad-evidence'
+  const contradict = a.update.author === b.update.author && a.update.round === b.update.round && !sameUpdate(a.update, b.update)
+  return contradict && [a, b].every(({ proof }) => rules.verify(...proof)) ? [a.update, b.update] : 'bad-evidence'
 }

@@ -1,6 +1,7 @@
 // What can be varied in the demo.
 import { Option } from 'commander'
 import { z } from 'zod'
+import { RULE_HELP } from '../../protocol/aggregation/help.ts'
 import { ATTACKS } from '../lab/attacks.ts'
 
 export const demoOptions = z.object({
@@ -26,7 +27,7 @@ export function demoFlags(): Option[] {
         .map(([name, { description }]) => `${name}: ${description}`)
         .join('; ')} (default: sign-flip:4)`,
     ),
-    new Option('--rule <RULE>', 'aggregation: [nnm |] mean, trimmed-mean or median (default: nnm | trimmed-mean)'),
+    new Option('--rule <RULE>', `${RULE_HELP} (default: nnm | trimmed-mean)`),
     new Option('--rounds <N>', 'most rounds (default: 8)'),
     new Option('--alpha <ALPHA>', 'Dirichlet alpha of the data shards: small is uneven (default: 0.5)'),
     new Option('--seed <N>', 'seed of the shards and the initial weights (default: 1)'),

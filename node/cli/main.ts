@@ -5,6 +5,7 @@ import { MurmurError } from '../../protocol/errors.ts'
 import { localOptions, modelOptions, taskOptions, trainOptions } from '../options.ts'
 import { demoFlags } from './demo-flags.ts'
 import { flagsOf } from './flags.ts'
+import { addLabCommands } from './lab-commands.ts'
 
 /** Exit codes: 0 done, 1 failed with a sentence on stderr, 2 wrong usage (commander), 130 interrupted. */
 const FAILED = 1
@@ -29,6 +30,7 @@ Examples:
   npx murmur join murmur1-... --data mnist --shard 2/4
   npx murmur status mynet
   npx murmur peers mynet
+  npx murmur invite mynet --uses 5
   npx murmur train cnn.onnx --data mnist --epochs 2 --out trained.onnx`,
   )
 
@@ -114,6 +116,7 @@ program
   .description('shut a member out, or end an invite, for ever')
   .option('--members', 'with an invite: shut out those who came by it, too')
   .option('--restore', 'with an admin: let those come back whom that admin had revoked')
+  .option('--yes', 'do not ask before doing it')
   .option('--json', 'print one JSON object')
   .addHelpText(
     'after',
@@ -122,7 +125,7 @@ Examples:
   npx murmur revoke mynet 12D3KooW...
   npx murmur revoke mynet murmur1-... --members
 
-Only the founder revokes an admin; with it end all memberships that the admin has signed.`,
+Only the founder revokes an admin; with it end all memberships that the admin has signed. Before it asks, the command says who that is.`,
   )
   .action(async (dir, peer, given) => (await import('./members.ts')).revokeCommand(dir, peer, given))
 
@@ -157,6 +160,8 @@ model
   .option('--json', 'print one JSON object')
   .action(async (name, given) => (await import('./model.ts')).checkCommand(name, given))
 for (const command of model.commands) for (const flag of flagsOf(modelOptions, 'How it would be trained:')) command.addOption(flag)
+
+addLabCommands(program.command('lab').description('compare aggregation rules and attacks, without a network'))
 
 const demoCommand = program
   .command('demo')

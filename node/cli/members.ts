@@ -3,9 +3,10 @@ import Table from 'cli-table3'
 import { MurmurError } from '../../protocol/errors.ts'
 import { shortId } from '../../protocol/identity.ts'
 import { decodeJoinLine, isJoinLine } from '../../protocol/join-line.ts'
-import { askPeer } from '../peer/control.ts'
-import type { PeersAnswer } from '../peer/methods.ts'
+import type { PeersAnswer, RevokeAnswer } from '../peer/methods.ts'
 import { sha256 } from '../sha256.ts'
+import { ask } from './ask.ts'
+import { confirmed, isTerminal } from './confirm.ts'
 import { ago, until } from './format.ts'
 
 type Given = Record<string, unknown>
@@ -35,7 +36,7 @@ export async function inviteCommand(dir: string, given: Given): Promise<void> {
     ...{ role, peer, memberSeconds, expiresAt },
     ...(uses !== undefined && { uses: Number(uses) }),
   }
-  const asked = askPeer<{ joinLine: string }>(dir, 'invite', params)
+  const asked = ask<{ joinLine: string }>(dir, 'invite', params)
   const { joinLine } = await asked.catch(async (error: unknown) => {
     if (!(error instanceof MurmurError) || error.code !== 'not-running' || peer === undefined) throw error
     // Nobody need be online to make a peer a member.
@@ -53,7 +54,7 @@ export async function inviteCommand(dir: string, given: Given): Promise<void> {
 }
 
 export async function peersCommand(dir: string, { json }: { json?: boolean }): Promise<void> {
-  const answer = await askPeer<PeersAnswer>(dir, 'peers')
+  const answer = await ask<PeersAnswer>(dir, 'peers')
   if (json) {
     console.log(JSON.stringify(answer))
     return
@@ -78,16 +79,33 @@ export async function peersCommand(dir: string, { json }: { json?: boolean }): P
 
 export async function revokeCommand(dir: string, target: string, given: Given): Promise<void> {
   const { members, restore, json } = given
-  const params = isJoinLine(target) ? inviteIn(target) : { peer: target }
-  if (members && !('invite' in params))
-    throw new MurmurError('bad-argument', '--members is for an invite: it revokes those who came by it.')
-  const { revoked } = await askPeer<{ revoked: string[] }>(dir, 'revoke', {
-    ...params,
+  const where = isJoinLine(target) ? inviteIn(target) : { peer: target }
+  if (members && !('invite' in where)) throw new MurmurError('bad-argument', '--members is for an invite: it revokes those who came by it.')
+  const params = {
+    ...where,
     ...(members !== undefined && { members }),
     ...(restore !== undefined && { restore }),
-  })
-  if (json) console.log(JSON.stringify({ revoked }))
-  else for (const peer of revoked) console.log(`Revoked …${shortId(peer)}, for ever; all members are told.`)
+  }
+  if (!given.yes && !json && isTerminal()) {
+    for (const line of following(await ask<RevokeAnswer>(dir, 'consequences', params), 'would be')) console.log(line)
+    if (!(await confirmed('Go on? There is no way back. [y/N] ', false))) {
+      throw new MurmurError('cancelled', 'Nobody was revoked.')
+    }
+  }
+  const answer = await ask<RevokeAnswer>(dir, 'revoke', params)
+  if (json) console.log(JSON.stringify(answer))
+  else for (const line of following(answer, 'is')) console.log(line)
+}
+
+/** What a revocation does, or would do, in words. */
+function following({ revoked, ended, back }: RevokeAnswer, verb: 'is' | 'would be'): string[] {
+  const list = (peers: readonly string[]) => peers.map((peer) => `…${shortId(peer)}`).join(', ')
+  const would = verb === 'would be'
+  return [
+    `${list(revoked)} ${would ? verb : revoked.length === 1 ? 'is' : 'are'} revoked, for ever${would ? '' : '; all members are told'}.`,
+    ...(ended.length === 0 ? [] : [`With that ${would ? 'would end' : 'end'} the memberships signed there, of ${list(ended)}.`]),
+    ...(back.length === 0 ? [] : [`No more revoked ${would ? 'would be' : 'are'}: ${list(back)}.`]),
+  ]
 }
 
 /** What a join line lets its bearer do, for revoking it. @throws bad-join-line, bad-argument */

@@ -16,6 +16,7 @@ export interface Printer {
 export function createPrinter(json: boolean): Printer {
   let lastLine = performance.now()
   let received = 0
+  let addresses = ''
   const rejected = new Map<string, number>()
   const line = (text: string) => {
     lastLine = performance.now()
@@ -25,21 +26,23 @@ export function createPrinter(json: boolean): Printer {
   function describe(event: PeerEvent): string | undefined {
     switch (event.type) {
       case 'ready':
+        addresses = event.addresses.join()
         return [
           `Peer …${event.peer.slice(-8)} of "${event.name}" is up${event.resumed ? `, resumed at round ${event.round}` : ''}; its directory is ${event.dir}`,
           ...event.addresses.map((address) => `  reachable ${isLocalAddress(address) ? 'from this machine' : 'from others'} at ${address}`),
           ...joining(event.joinLine),
         ].join('\n')
-      case 'addresses':
-        return [
-          'Where others can reach this peer has changed:',
-          ...event.addresses.map((address) => `  ${address}`),
-          ...joining(event.joinLine),
-        ].join('\n')
+      case 'addresses': {
+        const isNew = addresses !== event.addresses.join()
+        addresses = event.addresses.join()
+        // Else it is another invite.
+        const where = ['Where others can reach this peer has changed:', ...event.addresses.map((address) => `  ${address}`)]
+        return [...(isNew ? where : []), ...joining(event.joinLine)].join('\n')
+      }
       case 'member': {
         const who = `${event.role === 'admin' ? 'Admin' : 'Peer'} …${event.peer.slice(-8)}`
         if (event.member) return `${who} is a member now`
-        return `${who} is no member any more: ${event.why === 'expired' ? 'its membership has ended' : 'it was revoked'}`
+        return `${who} is no member any more: ${event.why === 'expired' ? 'its membership has ended' : 'its membership was taken back'}`
       }
       case 'synced':
         return event.adopted

@@ -3,7 +3,6 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
 import { admissionInWords } from '../../protocol/manifest.ts'
@@ -16,6 +15,7 @@ import { readConfig, writeConfig } from '../peer/directory.ts'
 import { type JoinTarget, parseJoinTarget } from '../peer/join-target.ts'
 import type { LaunchOptions, Running } from '../peer/launch.ts'
 import { sha256 } from '../sha256.ts'
+import { confirmed, isTerminal } from './confirm.ts'
 import { interruptible } from './interruptible.ts'
 import { createPrinter } from './printer.ts'
 
@@ -110,7 +110,7 @@ async function runPeer(dir: string, given: Given, how: Pick<LaunchOptions, 'foun
 
 /** What a restart needs: the flags given, where to find the others, and the port, so that addresses that others know stay true. */
 async function keepSettings(kept: Record<string, unknown>, running: Running, target: JoinTarget | undefined): Promise<void> {
-  const { joinFile: _, misbehave: __, probe: ___, ...values } = kept
+  const { joinFile: _, misbehave: __, probe: ___, twinCheck: ____, ...values } = kept
   const listen = [values.listen ?? ['/ip4/0.0.0.0/tcp/0']].flat().join(',').split(',')
   values.listen = keepPorts(listen, running.addresses).join(',')
   const known = [values.bootstrap ?? [], target?.addresses ?? []].flat()
@@ -135,9 +135,5 @@ async function confirmJoin(task: Task, given: Given, say: (text: string) => void
       '. Your data stays here.',
   )
   say(`  ${admissionInWords(manifest)}`)
-  if (given.yes || !process.stdin.isTTY || !process.stdout.isTTY) return true
-  const terminal = createInterface({ input: process.stdin, output: process.stdout })
-  const answer = await terminal.question('Take part? [Y/n] ')
-  terminal.close()
-  return !/^n/i.test(answer.trim())
+  return given.yes === true || !isTerminal() || (await confirmed('Take part? [Y/n] ', true))
 }

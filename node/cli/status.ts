@@ -1,11 +1,11 @@
 // `murmur status`: what a running peer does now, asked through its control socket.
 import Table from 'cli-table3'
-import { askPeer } from '../peer/control.ts'
 import type { PeerStatus } from '../peer/peer.ts'
+import { ask } from './ask.ts'
 import { megabytes, percent } from './format.ts'
 
 export async function statusCommand(dir: string, { json }: { json?: boolean }): Promise<void> {
-  const status = await askPeer<PeerStatus>(dir, 'status')
+  const status = await ask<PeerStatus>(dir, 'status')
   if (json) {
     console.log(JSON.stringify(status))
     return

@@ -1,6 +1,11 @@
 // A wait that ends: one abort signal out of a time limit and the caller's own signals, which tells afterwards which of them it was.
 import type { Clock } from '../ports.ts'
 
+/** Milliseconds counted at a time: however long this process stands still meanwhile, it is as much that the other side is charged. */
+const SLICE_MILLIS = 1000
+/** Milliseconds by which a timer fires late where this process was busy, and those given then to read what has come meanwhile. */
+const LATE_MILLIS = 250
+
 export interface Deadline {
   readonly signal: AbortSignal
   /** Why the wait ended early; undefined while it has not. */
@@ -9,7 +14,7 @@ export interface Deadline {
   clear(): void
 }
 
-/** Aborts after `millis`, or as soon as one of `signals` does. */
+/** Aborts after `millis` in which this process could have heard the answer, or as soon as one of `signals` does. */
 export function deadline(clock: Clock, millis: number, ...signals: (AbortSignal | undefined)[]): Deadline {
   const controller = new AbortController()
   let why: Deadline['why']
@@ -24,7 +29,24 @@ export function deadline(clock: Clock, millis: number, ...signals: (AbortSignal 
     if (signal.aborted) onAbort()
     signal.addEventListener('abort', onAbort, { once: true })
   }
-  const cancelTimer = clock.after(millis, () => end('timeout'))
+  let left = millis
+  /** At most twice the time in all: a process that is always busy must not wait for ever. */
+  let patience = millis
+  let cancelTimer = () => {}
+  function wait(): void {
+    const slice = Math.min(left, SLICE_MILLIS)
+    const due = clock.now() + slice
+    cancelTimer = clock.after(slice, () => {
+      left -= slice
+      if (left <= 0 && patience > 0 && clock.now() - due > LATE_MILLIS) {
+        left = LATE_MILLIS
+        patience -= LATE_MILLIS
+      }
+      if (left > 0) wait()
+      else end('timeout')
+    })
+  }
+  wait()
   return {
     signal: controller.signal,
     get why() {

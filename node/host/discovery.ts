@@ -10,6 +10,8 @@ import { pause } from './redial.ts'
 const CONNECTIONS = 32
 /** Dials at a time: a newcomer to a network of hundreds does not begin with hundreds of handshakes. */
 const DIALS = 8
+/** The same while nobody is connected and as many have been dialled in vain: perhaps one of a thousand is where it was. */
+const DIALS_ALONE = 32
 /** Peers met on the local network and kept at a time: anyone there can name any number. */
 const NEARBY = 64
 /** Failures in a row after which one of those is forgotten; it is heard of again when it answers the next question. */
@@ -18,6 +20,8 @@ const NEARBY_FAILURES = 3
 const LOOK_MILLIS = 500
 const FIRST_RETRY = 1000
 const LONGEST_RETRY = 300_000
+/** Milliseconds that a connection lasts at least where it is wanted: who does not know this peer cuts it off after a stranger's time. */
+const STEADY_MILLIS = 2 * LIMITS.strangerMillis
 /** Two that learn of each other at once would both dial: the one with the larger id waits this long for the other. */
 const YIELD_MILLIS = 300
 
@@ -37,6 +41,11 @@ export interface Discovery {
   learn(peer: PeerId, addresses: readonly string[]): void
   /** What was heard on the local network: an unproven claim, tried a few times. */
   meet(peer: PeerId, addresses: readonly string[]): void
+  /**
+   * Dials a member that is to be asked for something: in a network of hundreds most are not connected. Resolves when it is, or cannot be; one
+   * that was dialled in vain just now is not dialled again.
+   */
+  reach(peer: PeerId): Promise<void>
   /** Begins to dial, until the signal is aborted. */
   start(): void
 }
@@ -46,6 +55,8 @@ interface Mate {
   /** A member; others are forgotten when they do not answer. */
   member: boolean
   failures: number
+  /** Since when it is connected, on the clock, as far as was seen. */
+  since?: number
   /** When it may be dialled next, on the clock. */
   nextAt: number
   dialling: boolean
@@ -82,39 +93,48 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
   }
 
   /** Whoever was cut off from everyone knows nothing about who can be reached now. */
-  function onReconnected(): void {
-    for (const mate of known.values()) {
+  function onReconnected(connected: ReadonlySet<PeerId>): void {
+    for (const [peer, mate] of known) {
+      // The one that is there now may be one that lets nobody stay.
+      if (connected.has(peer)) continue
       mate.failures = 0
       mate.nextAt = Math.min(mate.nextAt, jittered(FIRST_RETRY))
     }
   }
 
+  /** When it is lost, it gets a moment to come back by itself; one that does not let this peer stay gets ever more. */
+  function onLost(mate: Mate, since: number): void {
+    delete mate.since
+    mate.failures = clock.now() - since < STEADY_MILLIS ? mate.failures + 1 : 0
+    mate.nextAt = jittered(Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** Math.max(1, mate.failures)))
+  }
+
   function dialDue(): void {
     const connected = new Set(parts.connections())
-    if (alone && connected.size > 0) onReconnected()
+    if (alone && connected.size > 0) onReconnected(connected)
     alone = connected.size === 0
     const due: [PeerId, Mate][] = []
     let dialling = 0
+    let failed = 0
     for (const [peer, mate] of known) {
-      if (connected.has(peer)) {
-        mate.failures = 0
-        // When it is lost, it gets a moment to come back by itself.
-        mate.nextAt = jittered(2 * FIRST_RETRY)
-      } else if (mate.dialling) dialling++
+      if (mate.failures > 0) failed++
+      if (connected.has(peer)) mate.since ??= clock.now()
+      else if (mate.since !== undefined) onLost(mate, mate.since)
+      else if (mate.dialling) dialling++
       else if (clock.now() >= mate.nextAt) due.push([peer, mate])
     }
-    const room = Math.min(DIALS, CONNECTIONS - connected.size) - dialling
-    for (let i = 0; i < room && due.length > 0; i++) {
-      // By chance, so that the members of a large network do not all hold the same few.
-      const [[peer, mate]] = due.splice(Math.floor(random() * due.length), 1) as [[PeerId, Mate]]
-      void dial(peer, mate)
-    }
+    const most = alone && failed >= DIALS ? DIALS_ALONE : DIALS
+    const room = Math.min(most, CONNECTIONS - connected.size) - dialling
+    // By chance, so that the members of a large network do not all hold the same few; but nobody again while others are untried.
+    const order = due.map(([peer, mate]) => ({ peer, mate, at: mate.failures + random() })).sort((a, b) => a.at - b.at)
+    for (const { peer, mate } of order.slice(0, Math.max(0, room))) void dial(peer, mate)
   }
 
   async function dial(peer: PeerId, mate: Mate): Promise<void> {
     mate.dialling = true
     try {
       await parts.dial(peer, mate.addresses, signal)
+      mate.since ??= clock.now()
     } catch {
       mate.failures++
       mate.nextAt = jittered(Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** mate.failures))
@@ -141,6 +161,11 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
       const nearby = [...known.values()].filter(({ member }) => !member).length
       if (known.has(peer) || nearby >= NEARBY) return
       note(peer, addresses, false)
+    },
+    async reach(peer) {
+      const mate = known.get(peer)
+      if (mate === undefined || !mate.member || mate.dialling || parts.connections().includes(peer)) return
+      if (mate.failures === 0 || clock.now() >= mate.nextAt) await dial(peer, mate)
     },
     start() {
       if (started) return

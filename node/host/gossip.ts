@@ -1,14 +1,18 @@
-// Gossip by topic on top of gossipsub: verdicts, scores, who is there, and repair of pairs whose gossip has silently ended.
-import { type GossipsubOpts, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
-import type { PeerScoreParams, TopicScoreParams } from '@chainsafe/libp2p-gossipsub/score'
-import type { PeerId as Libp2pPeerId, Stream } from '@libp2p/interface'
+// Gossip by topic on top of gossipsub: for members only, with verdicts, scores, and who is there.
+import { type GossipSub, gossipsub, TopicValidatorResult } from '@chainsafe/libp2p-gossipsub'
+import type { PeerScoreParams } from '@chainsafe/libp2p-gossipsub/score'
+import type { PeerId as Libp2pPeerId } from '@libp2p/interface'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Network, Verdict } from '../ports.ts'
 import { sha256 } from '../sha256.ts'
+import { createGossipGate, type GossipGate } from './gossip-gate.ts'
+import { type GossipRules, gossipOptions, TOPIC_SCORE } from './gossip-options.ts'
+import { createPairs } from './gossip-pairs.ts'
 import type { Node } from './libp2p-node.ts'
-import { GRAYLIST_SCORE, type Reputation } from './reputation.ts'
+import type { Components } from './members-only.ts'
+import type { Reputation } from './reputation.ts'
 import { checkMessage } from './serving.ts'
 
 type Subscription = Parameters<Network['subscribe']>[1]
@@ -19,111 +23,14 @@ const VERDICTS: Record<Verdict, TopicValidatorResult> = {
   reject: TopicValidatorResult.Reject,
 }
 
-/**
- * Without an entry for its topic, gossipsub scores nothing and a rejected message costs its sender nothing. With this, the third one in a
- * row puts it below the graylist threshold (-80), for about a minute. Ours is a slow topic: a peer is never at fault for delivering little.
- */
-const TOPIC_SCORE: TopicScoreParams = {
-  topicWeight: 1,
-  timeInMeshWeight: 0.001,
-  timeInMeshQuantum: 1000,
-  timeInMeshCap: 3600,
-  firstMessageDeliveriesWeight: 0.1,
-  firstMessageDeliveriesDecay: 0.99,
-  firstMessageDeliveriesCap: 50,
-  meshMessageDeliveriesWeight: 0,
-  meshMessageDeliveriesDecay: 0.5,
-  meshMessageDeliveriesCap: 100,
-  meshMessageDeliveriesThreshold: 20,
-  meshMessageDeliveriesWindow: 10,
-  meshMessageDeliveriesActivation: 5000,
-  meshFailurePenaltyWeight: 0,
-  meshFailurePenaltyDecay: 0.5,
-  invalidMessageDeliveriesWeight: -20,
-  invalidMessageDeliveriesDecay: 0.99,
-}
-
-/** Ours is a slow topic: scores stay small, and these thresholds are set by what is held against a peer, never by how much it delivers. */
-const THRESHOLDS = {
-  gossipThreshold: -10,
-  publishThreshold: -50,
-  graylistThreshold: GRAYLIST_SCORE,
-  /** Addresses that a pruning peer hands over are hearsay: only signed ones are dialled. */
-  acceptPXThreshold: Number.MAX_SAFE_INTEGER,
-  /** A mesh whose median member has delivered nothing of late takes in others. */
-  opportunisticGraftThreshold: 0.5,
-}
-
-/**
- * Bytes of a gossip frame: messages that were asked for together come in one. Above what the receiver takes it ends gossip with the
- * sender, so this equals the most that gossipsub sends.
- */
-export const GOSSIP_FRAME_BYTES = 256 * LIMITS.gossipBytes
-/** Bytes of topic names kept for one peer: ours is one of 80 bytes, and gossipsub counts 1 KiB for each. */
-const TOPIC_BYTES = 32 * 1024
-
-/** Entries of one frame that are decoded; gossipsub allows 5000 of each kind, and remembers each message for two minutes. */
-const FRAME_ENTRIES = {
-  maxSubscriptions: 32,
-  maxMessages: LIMITS.members,
-  maxIhaveMessageIDs: 5000,
-  maxIwantMessageIDs: 5000,
-  maxIdontwantMessageIDs: 512,
-  maxControlMessages: 64,
-  maxPeerInfos: 0,
-}
-
-/** How gossipsub is set up. Each value replaces a default that breaks a network of peers that train, most of them without a word. */
-export function gossipOptions(rules: GossipRules): Partial<GossipsubOpts> {
-  return {
-    // Records are signed by their authors; a second signature would name the publisher and cost every peer a verification.
-    globalSignaturePolicy: 'StrictNoSign',
-    msgIdFn: (message) => rules.messageId(message.topic, message.data),
-    dataTransform: {
-      inboundTransform: (topic, data) => rules.inbound(topic, data),
-      outboundTransform: (_, data) => data,
-    },
-    fallbackToFloodsub: false,
-    allowPublishToZeroTopicPeers: true,
-    ignoreDuplicatePublishError: true,
-    maxInboundDataLength: GOSSIP_FRAME_BYTES,
-    maxTopicBytesPerPeer: TOPIC_BYTES,
-    decodeRpcLimits: FRAME_ENTRIES,
-    scoreThresholds: THRESHOLDS,
-    scoreParams: {
-      appSpecificScore: rules.score,
-      appSpecificWeight: 1,
-      // Many members behind one address are the rule here (a lab, an office, containers, all that come through one relay): with
-      // libp2p's penalty 16 of them graylist each other. Sybils are kept out by admission, and an open network promises nothing.
-      IPColocationFactorWeight: 0,
-      // A peer that was suspended or restarts breaks a few promises of gossipsub's; libp2p's penalty would not listen to it for seconds.
-      behaviourPenaltyWeight: -5,
-      behaviourPenaltyThreshold: 6,
-      behaviourPenaltyDecay: 0.8,
-      // Who comes back begins anew in gossipsub whatever is retained; our own `score` is what remembers.
-      retainScore: 10_000,
-    },
-  }
-}
-
-/** Heartbeats (1 s) without a stream of ours to a peer after which its connection is begun anew: opening one takes less. */
-const SILENT_HEARTBEATS = 3
-
 /** Milliseconds after which it is looked again whether our stream to a new subscriber is open: of that gossipsub tells nothing. */
 const RECHECK_MILLIS = 20
 
-/** What gossipsub asks about a message before anything else; filled in as topics are subscribed to. */
-export interface GossipRules {
-  messageId(topic: string, message: Uint8Array): Uint8Array
-  /** @throws where the message is not to be looked at: gossipsub holds its sender to account */
-  inbound(topic: string, message: Uint8Array): Uint8Array
-  /** What is to be added to a peer's score. */
-  score(peer: PeerId): number
-}
-
+/** What gossipsub asks is answered from here; filled in as topics are subscribed to. */
 export interface Topics extends GossipRules {
   subscriptions: Map<string, Subscription>
   reputation: Reputation
+  gate: GossipGate
 }
 
 export function createTopics(reputation: Reputation): Topics {
@@ -131,6 +38,7 @@ export function createTopics(reputation: Reputation): Topics {
   return {
     subscriptions,
     reputation,
+    gate: createGossipGate((peer) => reputation.isMember(peer.toString())),
     score: reputation.score,
     messageId(topic, message) {
       try {
@@ -149,6 +57,12 @@ export function createTopics(reputation: Reputation): Topics {
   }
 }
 
+/** Gossipsub, as libp2p makes its services. */
+export const gossipService =
+  (topics: Topics) =>
+  (components: Components): GossipSub =>
+    gossipsub(gossipOptions(topics))(topics.gate.around(components))
+
 export interface Gossip {
   /** Connected peers subscribed to one of our topics. */
   peers(): PeerId[]
@@ -163,100 +77,61 @@ export interface Gossip {
 export function createGossip(node: Node, topics: Topics, clock: Clock): Gossip {
   const { gossip } = node.services
   const { reputation } = topics
+  const pairs = createPairs(node, topics.gate, reputation)
   const known = new Map<string, Set<PeerId>>()
-  /** Everyone who has gossiped with us on its present connection. */
-  const spoke = new Set<PeerId>()
-  const silent = new Map<PeerId, number>()
-  /** Connected peers that were strangers on their present connection: what they subscribed to was not listened to. */
-  const unheard = new Set<PeerId>()
   let cancelRecheck = () => {}
   let stopped = false
 
-  const isOurs = (stream: Stream) =>
-    stream.direction === 'outbound' && stream.writeStatus === 'writable' && gossip.protocols.includes(stream.protocol)
-  /** Subscriptions arrive on the other side's stream, often before our own is open: until then nothing we publish would reach that peer. */
-  const reaches = (peer: Libp2pPeerId) => node.getConnections(peer).some(({ streams }) => streams.some(isOurs))
-
-  const subscribers = (topic: string): Set<PeerId> =>
-    new Set(
-      stopped
-        ? []
-        : gossip.getSubscribers(topic).flatMap((peer) => (reputation.isMember(peer.toString()) && reaches(peer) ? [peer.toString()] : [])),
-    )
-
-  const subscribes = (peer: PeerId) =>
-    [...topics.subscriptions.keys()].some((topic) => gossip.getSubscribers(topic).some((other) => other.toString() === peer))
+  /** Members that subscribe, and those of them that are reached. */
+  function subscribers(topic: string): { all: number; reached: Set<PeerId> } {
+    const members = stopped
+      ? []
+      : gossip.getSubscribers(topic).flatMap((peer) => {
+          const id = peer.toString()
+          return reputation.isMember(id) ? [{ id, peer }] : []
+        })
+    return { all: members.length, reached: new Set(members.flatMap(({ id, peer }) => (pairs.reaches(peer) ? [id] : []))) }
+  }
 
   /** gossipsub tells of subscriptions but not of all departures, so who is there is compared with who was. */
   function update(): void {
     for (const [topic, { onPeer, onPeerGone }] of topics.subscriptions) {
       const was = known.get(topic) ?? new Set<PeerId>()
-      const is = subscribers(topic)
+      const { all, reached: is } = subscribers(topic)
       known.set(topic, is)
       for (const peer of was) if (!is.has(peer)) onPeerGone?.(peer)
       for (const peer of is) {
         if (was.has(peer)) continue
-        spoke.add(peer)
+        pairs.met(peer)
         onPeer?.(peer)
       }
       cancelRecheck()
-      const members = gossip.getSubscribers(topic).filter((peer) => reputation.isMember(peer.toString()))
-      if (!stopped && members.length > is.size) cancelRecheck = clock.after(RECHECK_MILLIS, update)
+      if (all > is.size) cancelRecheck = clock.after(RECHECK_MILLIS, update)
     }
   }
 
-  /**
-   * Gossip between two connected peers ends for good where gossipsub has dropped the pair: after one frame that was too long, or when the
-   * one of two connections that carried its stream has closed. A new connection heals both.
-   */
-  function repair(): void {
-    const gossiping = new Set(gossip.getPeers().map(String))
-    for (const peer of node.getPeers()) {
-      const id = peer.toString()
-      if (!reputation.isMember(id) || (!gossiping.has(id) && !spoke.has(id)) || reaches(peer)) {
-        silent.delete(id)
-        continue
-      }
-      const beats = (silent.get(id) ?? 0) + 1
-      silent.set(id, beats)
-      if (beats < SILENT_HEARTBEATS) continue
-      silent.delete(id)
-      node.hangUp(peer).catch(() => {})
-    }
-  }
-
-  /**
-   * Who has become a member is listened to from now on, but has said what it subscribes to when nobody listened, and says it once a connection:
-   * a new one heals that. Gossipsub keeps a score for a second; what the gate says counts at once.
-   */
+  /** Gossipsub keeps a score for a second; what the gate says counts at once. */
   function readmit(): void {
     scoresOf(gossip).clear()
-    for (const peer of node.getPeers()) {
-      const id = peer.toString()
-      if (!reputation.isMember(id)) unheard.add(id)
-      else if (unheard.delete(id) && !subscribes(id)) node.hangUp(peer).catch(() => {})
-    }
+    pairs.readmit()
     update()
   }
 
   const onHeartbeat = () => {
     update()
-    repair()
-  }
-  const onConnect = ({ detail }: CustomEvent<Libp2pPeerId>) => {
-    if (!reputation.isMember(detail.toString())) unheard.add(detail.toString())
+    pairs.expel()
+    if (topics.subscriptions.size > 0) pairs.repair()
   }
   const onDisconnect = ({ detail }: CustomEvent<Libp2pPeerId>) => {
-    for (const each of [spoke, silent, unheard]) each.delete(detail.toString())
+    pairs.forget(detail.toString())
     update()
   }
   gossip.addEventListener('subscription-change', update)
   gossip.addEventListener('gossipsub:heartbeat', onHeartbeat)
-  node.addEventListener('peer:connect', onConnect)
   node.addEventListener('peer:disconnect', onDisconnect)
 
   return {
-    peers: () => [...new Set([...topics.subscriptions.keys()].flatMap((topic) => [...subscribers(topic)]))],
+    peers: () => [...new Set([...topics.subscriptions.keys()].flatMap((topic) => [...subscribers(topic).reached]))],
     subscribe(topic, handlers) {
       topics.subscriptions.set(topic, handlers)
       scoreTopic(gossip, topic)
@@ -279,7 +154,6 @@ export function createGossip(node: Node, topics: Topics, clock: Clock): Gossip {
       cancelRecheck()
       gossip.removeEventListener('subscription-change', update)
       gossip.removeEventListener('gossipsub:heartbeat', onHeartbeat)
-      node.removeEventListener('peer:connect', onConnect)
       node.removeEventListener('peer:disconnect', onDisconnect)
     },
   }

@@ -11,8 +11,9 @@ import type { Network } from '../ports.ts'
 import { dialOrder, parseAddress, rankAddresses } from './addresses.ts'
 import { createDiscovery, type Discovery } from './discovery.ts'
 import { createGossip, createTopics, type Gossip } from './gossip.ts'
-import { createNode, type Node, startNode } from './libp2p-node.ts'
+import { connectedPeers, createNode, type Node, startNode } from './libp2p-node.ts'
 import { dialPeer, linkTo, moveOver } from './links.ts'
+import type { Allowed } from './members-only.ts'
 import { findNearby } from './nearby.ts'
 import { tellIfUnmapped } from './port-mapping.ts'
 import { loadReach, type Reach } from './reach.ts'
@@ -92,7 +93,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     return running
   }
 
-  const connected = (node: Node): PeerId[] => node.getPeers().map(String)
+  const connected = (node: Node): PeerId[] => [...connectedPeers(node).keys()]
 
   function scopes(): ScopeOf {
     const scopeOf = readScopes()
@@ -103,7 +104,8 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     if (running !== undefined) return
     const topics = createTopics(reputation)
     const reach = hasAfar ? await loadReach((peer) => strangers.isMember(peer.toString()) === true, relay, upnp) : undefined
-    const parts = { privateKey, listen, announce, meter, rules: topics, gater: strangers.gater, reach }
+    const isStranger: Allowed = (peer) => strangers.isMember(peer.toString()) === false
+    const parts = { privateKey, listen, announce, meter, topics, gater: strangers.gater, isStranger, reach }
     const { datastore, logger } = options
     const node = await createNode({ ...parts, ...(datastore && { datastore }), ...(logger && { logger }) })
     const life = new AbortController()
@@ -149,7 +151,10 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     const isMember = (peer: PeerId) => strangers.isMember(peer) === true
     const slots = keepRelaySlots({ components, clock, signal, scopeOf: scopes, isMember, announced: announce.length > 0 })
     // Others have seen, and dialled, some that no interface of this machine has.
-    const confirmed = () => components.addressManager.getAddresses().filter((address) => scopes()(address) === SCOPES.internet)
+    const confirmed = () => {
+      const scopeOf = scopes()
+      return components.addressManager.getAddresses().filter((address) => scopeOf(address) === SCOPES.internet)
+    }
     return () => ({ direct: [...listening(), ...confirmed()], relayed: slots.addresses() })
   }
 
@@ -184,19 +189,19 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     },
     publish: async (topic, message) => alive().gossip.publish(topic, message),
     async request(peer, protocol, body, extra) {
-      const { node, life } = alive()
-      return requestOver(node, peer, protocol, body, { ...extra, clock, life: life.signal })
+      const { node, discovery, life } = alive()
+      return requestOver(node, peer, protocol, body, { ...extra, clock, life: life.signal, reach: discovery.reach })
     },
     serve(protocol, handler) {
       serving.set(protocol, handler)
       if (running !== undefined) serveStreams(running.node, protocol, serving, clock)
     },
-    async connect(text, { signal, onRetry } = {}) {
+    async connect(text, { signal, onRetry, isWanted = () => true } = {}) {
       const { node, life } = alive()
       const address = parseAddress(text)
       if (address.peer === self) throw new MurmurError('bad-join-line', `${text} is this peer's own address; name another peer's.`)
       const ended = AbortSignal.any([life.signal, ...(signal ? [signal] : [])])
-      return keepConnected(linkTo(node, address, strangers.spare), { clock, random, signal: ended, ...(onRetry && { onRetry }) })
+      return keepConnected(linkTo(node, address, strangers.spare, isWanted), { clock, random, signal: ended, ...(onRetry && { onRetry }) })
     },
     admit(gate) {
       reputation.admit(gate)

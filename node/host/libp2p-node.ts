@@ -1,14 +1,14 @@
 // How libp2p is set up. Each value here replaces a default that breaks a network of peers that train, most of them without a word.
-import { gossipsub } from '@chainsafe/libp2p-gossipsub'
 import { noise } from '@chainsafe/libp2p-noise'
-import { identify } from '@libp2p/identify'
-import type { ComponentLogger, ConnectionGater, Ed25519PrivateKey } from '@libp2p/interface'
+import type { ComponentLogger, ConnectionGater, Ed25519PrivateKey, PeerId } from '@libp2p/interface'
 import { ping } from '@libp2p/ping'
 import { multiaddr } from '@multiformats/multiaddr'
 import { createLibp2p, type Libp2pOptions } from 'libp2p'
 import { MurmurError } from '../../protocol/errors.ts'
 import { counting, countingTcp, type Meter } from './counting-tcp.ts'
-import { type GossipRules, gossipOptions } from './gossip.ts'
+import { discreetIdentify } from './discreet-identify.ts'
+import { gossipService, type Topics } from './gossip.ts'
+import type { Allowed } from './members-only.ts'
 import { quietYamux } from './quiet-yamux.ts'
 import type { Reach } from './reach.ts'
 import { isWebSocket, webSocketTransport } from './web-sockets.ts'
@@ -22,6 +22,8 @@ const INBOUND_PENDING = 64
 const PING_TIMEOUT_MILLIS = 60_000
 /** Between two pings on a connection: each opens a stream, and dozens of them every ten seconds are most of what an idle member does. */
 const PING_INTERVAL_MILLIS = 30_000
+/** Pings under way on a connection. With libp2p's one it is cut when a peer that stood still for longer than the interval answers two at once. */
+const PINGS = 2 + PING_TIMEOUT_MILLIS / PING_INTERVAL_MILLIS
 
 export interface NodeParts {
   privateKey: Ed25519PrivateKey
@@ -30,22 +32,44 @@ export interface NodeParts {
   datastore?: Libp2pOptions['datastore']
   logger?: ComponentLogger
   meter: Meter
-  rules: GossipRules
+  topics: Topics
   /** Who is turned away. */
   gater?: ConnectionGater
+  /** Who is told nothing that it need not know. */
+  isStranger?: Allowed
   /** What it needs to be reached from afar. */
   reach?: Reach | undefined
+  /** Tests: milliseconds between two pings on a connection. */
+  pingMillis?: number
 }
 
 export type Node = Awaited<ReturnType<typeof createNode>>
 
+/** Connected peers by name: libp2p's own list works out every name anew, and is asked for several times a second. */
+export const connectedPeers = (node: Node): Map<string, PeerId> =>
+  new Map(node.getConnections().map(({ remotePeer }) => [remotePeer.toString(), remotePeer]))
+
 /** Not started. */
 export async function createNode(parts: NodeParts) {
-  const { privateKey, listen, announce, datastore, logger, meter, rules, gater, reach } = parts
+  const {
+    privateKey,
+    listen,
+    announce,
+    datastore,
+    logger,
+    meter,
+    topics,
+    gater,
+    isStranger = () => false,
+    reach,
+    pingMillis = PING_INTERVAL_MILLIS,
+  } = parts
   const webSockets = await webSocketTransport(listen.some((address) => isWebSocket(multiaddr(address))))
   return await createLibp2p({
     start: false,
     privateKey,
+    // Of what version this peer and its Node are is nobody's business.
+    nodeInfo: { userAgent: 'murmuration' },
     addresses: { listen: [...listen], appendAnnounce: [...announce] },
     transports: [countingTcp(meter), counting(webSockets, meter), ...(reach?.transports ?? [])],
     connectionEncrypters: [noise()],
@@ -54,16 +78,18 @@ export async function createNode(parts: NodeParts) {
       maxConnections: MAX_CONNECTIONS,
       inboundConnectionThreshold: INBOUND_A_SECOND,
       maxIncomingPendingConnections: INBOUND_PENDING,
+      // The monitor takes a ping whose stream the other side was too busy to greet for a dead connection.
+      inboundStreamProtocolNegotiationTimeout: PING_TIMEOUT_MILLIS,
     },
-    connectionMonitor: { pingInterval: PING_INTERVAL_MILLIS, pingTimeout: { minTimeout: PING_TIMEOUT_MILLIS } },
+    connectionMonitor: { pingInterval: pingMillis, pingTimeout: { minTimeout: PING_TIMEOUT_MILLIS } },
     ...(gater && { connectionGater: gater }),
     ...(datastore && { datastore }),
     ...(logger && { logger }),
     services: {
       ...reach?.services,
-      identify: identify(),
-      ping: ping(),
-      gossip: gossipsub(gossipOptions(rules)),
+      identify: discreetIdentify(isStranger),
+      ping: ping({ timeout: PING_TIMEOUT_MILLIS, maxInboundStreams: PINGS, maxOutboundStreams: PINGS }),
+      gossip: gossipService(topics),
     },
   })
 }

@@ -36,16 +36,18 @@ export async function dialPeer(node: Node, peer: PeerId, addresses: readonly Add
 }
 
 /** The link to an address; where that does not say whose it is, the handshake does. `onPeer` is told as soon as it is known. */
-export function linkTo(node: Node, address: Address, onPeer: (peer: PeerId) => void): Link {
+export function linkTo(node: Node, address: Address, onPeer: (peer: PeerId) => void, isWanted: (peer: PeerId) => boolean): Link {
   let peer = address.peer
   if (peer !== undefined) onPeer(peer)
   return {
+    isWanted: () => peer === undefined || isWanted(peer),
     async dial(signal) {
       if (peer !== undefined && isUp(node, peer)) return peer
       try {
         const connection = await node.dial(address.multiaddr, within(signal, address.relayed ? RELAYED_DIAL_MILLIS : DIAL_MILLIS))
         peer = connection.remotePeer.toString()
-        onPeer(peer)
+        if (isWanted(peer)) onPeer(peer)
+        else await connection.close()
         return peer
       } catch (error) {
         if (error instanceof Error && /dial self/i.test(error.message)) {

@@ -7,14 +7,16 @@ import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { chunkCount, HASH_BYTES, type Hash, type PayloadRef } from '../../protocol/payload.ts'
 import { type PayloadRequest, PayloadRequestSchema, type PayloadResponse, PayloadResponseSchema } from '../../protocol/wire_pb.ts'
-import type { Clock, Network, PartialObject, PayloadExchange, Store } from '../ports.ts'
+import type { Clock, Network, PartialObject, PayloadExchange, PullOptions, Store } from '../ports.ts'
 import { createRateLimit } from '../rate-limit.ts'
 import { untilAborted } from './deadline.ts'
 import { createHeld } from './held-payloads.ts'
 import { createLanes } from './lanes.ts'
 import { createHolding } from './payload-holding.ts'
+import { createPayloadMemory } from './payload-memory.ts'
 import { Lie, pullPart, Refusal } from './payload-pull.ts'
 import { createSources } from './payload-sources.ts'
+import { createTurns } from './turns.ts'
 
 export const PAYLOAD_PROTOCOL = '/murmuration/payload/1'
 
@@ -23,7 +25,9 @@ const CHUNK_MILLIS = (1000 * LIMITS.chunksInFlight * LIMITS.chunkBytes) / LIMITS
 /** Milliseconds after which a peer that has had its share may ask again, and the longest such wait that is obeyed. */
 const RETRY_MILLIS = 250
 const LONGEST_RETRY_MILLIS = 5000
-/** Payloads of more chunks are kept on disk while they are pulled: less than 1 MiB is pulled again sooner. */
+/** Payloads of some length that are pulled at a time. */
+const PULLS = 4
+/** Payloads of more chunks wait for their turn, and are kept on disk while they are pulled: less than 1 MiB is pulled again sooner. */
 const PART_CHUNKS = 4
 /** Payloads that one peer may tell of at a time. */
 const HAVE_ROOTS = 64
@@ -39,8 +43,6 @@ export interface PayloadExchangeParts {
   onBadChunk?: (peer: PeerId) => void
 }
 
-type PullOptions = NonNullable<Parameters<PayloadExchange['pull']>[2]>
-
 /** One pull, shared by everyone who waits for the same payload. */
 interface Pull {
   ref: PayloadRef
@@ -48,13 +50,20 @@ interface Pull {
   progress: Set<NonNullable<PullOptions['onProgress']>>
   stopping: AbortController
   waiting: number
+  isOver: boolean
   result: Promise<Uint8Array>
+  /** It is wanted for a moment only: it is put together in memory that is used again. */
+  isLent: boolean
+  /** Gives that memory back. */
+  release?: () => void
 }
 
 /** Serves from now on. `pull` throws peer-unreachable where no source delivered, limit-exceeded, cancelled, and what the store throws. */
 export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExchange {
   const { network, store, task, hash, clock, onBadChunk } = parts
   const held = createHeld(store, hash, clock)
+  const memory = createPayloadMemory(clock)
+  const turns = createTurns(PULLS, clock)
   const lanes = createLanes(LIMITS.chunksInFlight)
   const sources = createSources(clock)
   const served = createRateLimit({ perSecond: LIMITS.servedBytesPerSecond, burst: LIMITS.servedBytesBurst, keys: LIMITS.members }, clock)
@@ -76,15 +85,16 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
     if (!equals(asked, task)) throw new MurmurError('peer-refused', 'this peer works on another task')
     if (part.case === 'have') {
       sources.told(from, rootsIn(root))
-      return []
+      return new Uint8Array()
     }
     // Before the disk is read; a hash list costs about as much as a chunk.
     if (!served.take(from, LIMITS.chunkBytes)) {
       return toBinary(PayloadResponseSchema, create(PayloadResponseSchema, { retryMillis: RETRY_MILLIS }))
     }
-    const payload = await held.get(toText(root, 'hex'))
-    if (payload === undefined) throw new MurmurError('peer-refused', 'this peer does not hold the payload')
-    return responseOf(part.case === 'chunk' ? payload.chunk(part.value) : await payload.hashList())
+    const key = toText(root, 'hex')
+    const lent = part.case === 'chunk' ? await held.chunk(key, part.value) : await held.hashList(key)
+    if (lent === undefined) throw new MurmurError('peer-refused', 'this peer does not hold the payload')
+    return { parts: responseOf(lent.bytes), done: lent.done }
   })
 
   /** Asks one source for one part; what comes has exactly `length` bytes. */
@@ -138,7 +148,18 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
 
   async function run(root: string, pull: Pull): Promise<Uint8Array> {
     const { ref, stopping } = pull
-    const part = chunkCount(ref.length) > PART_CHUNKS ? await store.openPart(root, ref.length) : wholeOnly(root, ref.length)
+    if (chunkCount(ref.length) <= PART_CHUNKS) return await fill(root, pull, wholeOnly(root, ref.length))
+    const turn = await turns.begin(stopping.signal)
+    pull.progress.add(turn.progress)
+    try {
+      return await fill(root, pull, await openPart(root, pull))
+    } finally {
+      turn.end()
+    }
+  }
+
+  async function fill(root: string, pull: Pull, part: PartialObject): Promise<Uint8Array> {
+    const { ref, stopping } = pull
     try {
       await pullPart({
         ...{ ref, root, part, hash, clock, sources, signal: stopping.signal },
@@ -155,9 +176,39 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
     }
     await part.finish()
     // Whoever has just got a payload is soon asked for it.
-    held.put(root, part.payload)
+    held.put(root, part.payload, shared(pull))
     if (chunkCount(ref.length) > 1) holding.add(ref.hash)
     return part.payload
+  }
+
+  async function openPart(root: string, pull: Pull): Promise<PartialObject> {
+    if (!pull.isLent) return await store.openPart(root, pull.ref.length)
+    const bytes = memory.take(pull.ref.length)
+    pull.release = () => memory.giveBack(bytes)
+    try {
+      const part = await store.openPart(root, pull.ref.length, bytes)
+      // Some stores keep what they are given.
+      if (part.payload !== bytes) letGo(pull)
+      return part
+    } catch (error) {
+      letGo(pull)
+      throw error
+    }
+  }
+
+  function letGo(pull: Pull): void {
+    pull.release?.()
+    delete pull.release
+  }
+
+  /** Two use what was pulled: those who wait for it, and those whom it is served to. The last one gives it back. */
+  function shared(pull: Pull): () => void {
+    const { release } = pull
+    if (release === undefined) return () => {}
+    let users = 2
+    const leave = () => void (--users === 0 && release())
+    pull.release = leave
+    return leave
   }
 
   /** A payload that is not worth keeping until it is whole. */
@@ -166,52 +217,77 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
     return { payload, chunks: new Set(), save() {}, finish: () => store.putObject(root, payload), async leave() {} }
   }
 
-  function begin(key: string, ref: PayloadRef): Pull {
+  /** @param former that was given up, and may still hold the part */
+  function begin(key: string, ref: PayloadRef, isLent: boolean, former?: Pull): Pull {
+    const start = async () => {
+      await former?.result.catch(() => {})
+      return (former && (await store.getObject(key))) ?? (await run(key, pull))
+    }
     const pull: Pull = {
-      ref,
+      ...{ ref, isLent },
       sources: new Set(),
       progress: new Set(),
       stopping: new AbortController(),
       waiting: 0,
-      result: Promise.resolve().then(() => run(key, pull)),
+      isOver: false,
+      result: Promise.resolve().then(start),
     }
-    pull.result.catch(() => {}).finally(() => pulls.get(key) === pull && pulls.delete(key))
+    pull.result
+      .catch(() => {})
+      .finally(() => {
+        if (pulls.get(key) === pull) pulls.delete(key)
+        pull.isOver = true
+        if (pull.waiting === 0) letGo(pull)
+      })
     pulls.set(key, pull)
     return pull
   }
 
+  async function lend<T>(
+    ref: PayloadRef,
+    sources: () => PeerId[],
+    use: (payload: Uint8Array) => T | Promise<T>,
+    { signal, onProgress }: PullOptions = {},
+    isLent = true,
+  ): Promise<T> {
+    checkRef(ref)
+    const key = toText(ref.hash, 'hex')
+    if (signal?.aborted) throw stopped(key)
+    const there = await store.getObject(key)
+    if (there !== undefined) return await use(there)
+    const running = pulls.get(key)
+    const pull = running?.stopping.signal.aborted === false ? running : begin(key, ref, isLent, running)
+    // The same bytes under another length would be a lie in one of the two records.
+    if (pull.ref.length !== ref.length) {
+      throw new MurmurError(
+        'task-mismatch',
+        `The payload ${key.slice(0, 16)}… is announced with ${ref.length} and with ${pull.ref.length} bytes.`,
+      )
+    }
+    pull.waiting++
+    pull.sources.add(sources)
+    if (onProgress) pull.progress.add(onProgress)
+    try {
+      return await use(await (signal === undefined ? pull.result : untilAborted(pull.result, signal)))
+    } catch (error) {
+      throw signal?.aborted ? stopped(key) : error
+    } finally {
+      pull.sources.delete(sources)
+      if (onProgress) pull.progress.delete(onProgress)
+      pull.waiting--
+      if (pull.waiting === 0) {
+        pull.stopping.abort()
+        if (pull.isOver) letGo(pull)
+      }
+    }
+  }
+
+  /** Where another has it lent, a copy. */
+  const own = (payload: Uint8Array) => (payload.buffer instanceof SharedArrayBuffer ? payload.slice() : payload)
+
   return {
-    async pull(ref, sources, { signal, onProgress } = {}) {
-      checkRef(ref)
-      const key = toText(ref.hash, 'hex')
-      if (signal?.aborted) throw stopped(key)
-      const there = await store.getObject(key)
-      if (there !== undefined) return there
-      const pull = pulls.get(key) ?? begin(key, ref)
-      // The same bytes under another length would be a lie in one of the two records.
-      if (pull.ref.length !== ref.length) {
-        throw new MurmurError(
-          'task-mismatch',
-          `The payload ${key.slice(0, 16)}… is announced with ${ref.length} and with ${pull.ref.length} bytes.`,
-        )
-      }
-      pull.waiting++
-      pull.sources.add(sources)
-      if (onProgress) pull.progress.add(onProgress)
-      try {
-        return await (signal === undefined ? pull.result : untilAborted(pull.result, signal))
-      } catch (error) {
-        throw signal?.aborted ? stopped(key) : error
-      } finally {
-        pull.sources.delete(sources)
-        if (onProgress) pull.progress.delete(onProgress)
-        pull.waiting--
-        if (pull.waiting === 0) {
-          pull.stopping.abort()
-          if (pulls.get(key) === pull) pulls.delete(key)
-        }
-      }
-    },
+    lend,
+    pull: (ref, sources, options) => lend(ref, sources, own, options, false),
   }
 }
 
@@ -222,8 +298,8 @@ const encodeRequest = (request: Pick<PayloadRequest, 'task' | 'hash' | 'part'>):
 
 /** The encoded response in two parts: putting a chunk into one message would copy it. */
 function responseOf(bytes: Uint8Array): Uint8Array[] {
-  const empty = toBinary(PayloadResponseSchema, create(PayloadResponseSchema))
-  if (bytes.length === 0) return [empty]
+  // What is empty is not written.
+  if (bytes.length === 0) return []
   const head = [BYTES_TAG]
   let length = bytes.length
   for (; length > 0x7f; length >>>= 7) head.push((length & 0x7f) | 0x80)

@@ -6,11 +6,11 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { chunkCount, HASH_BYTES, type Hash, type PayloadRef } from '../../protocol/payload.ts'
 import type { PayloadRequest } from '../../protocol/wire_pb.ts'
 import type { Clock, PartialObject } from '../ports.ts'
-import type { Sources } from './payload-sources.ts'
+import { LOOK_MILLIS, type Sources } from './payload-sources.ts'
 import { whyOf } from './why.ts'
 
-/** Milliseconds between two looks at how fast the sources are. */
-const LOOK_MILLIS = 500
+/** Times that a source is asked which does not deliver: it may only be busy, and nobody else may have the payload. */
+const TRIES = 3
 
 /** What a source did wrong: it is never asked again for this payload. */
 export class Lie extends Error {}
@@ -52,10 +52,11 @@ export async function pullPart(pull: PullParts): Promise<void> {
   /** Chunks that are neither there nor asked for, in order. */
   const open = [...Array(count).keys()].filter((index) => !part.chunks.has(index))
   const sessions = new Set<Session>()
-  const failed = new Set<PeerId>()
+  const failures = new Map<PeerId, number>()
   const without = new Set<PeerId>()
   let bytes = [...part.chunks].reduce((sum, index) => sum + lengthOf(index), 0)
   let why = 'no peer is known to hold it'
+  const failed = (source: PeerId) => failures.get(source) ?? 0
   let wake = () => {}
 
   /** The next chunk for a session; where all are being asked for, one that the other session has not got yet. */
@@ -137,7 +138,7 @@ export async function pullPart(pull: PullParts): Promise<void> {
         if (cause instanceof Refusal) {
           without.add(source)
           sources.refused(source, root)
-        } else failed.add(source)
+        } else failures.set(source, failed(source) + 1)
         if (!(cause instanceof Lie)) return
         sources.lied(source, root)
         pull.onLie(source)
@@ -151,7 +152,9 @@ export async function pullPart(pull: PullParts): Promise<void> {
   function nextSource(): PeerId | undefined {
     const isBusy = (peer: PeerId) => [...sessions].some(({ source }) => source === peer)
     const lacks = (peer: PeerId) => without.has(peer) && !sources.isHolder(peer, root)
-    return pull.candidates().find((peer) => !failed.has(peer) && !lacks(peer) && !isBusy(peer) && sources.isUsable(peer, root))
+    const left = pull.candidates().filter((peer) => failed(peer) < TRIES && !lacks(peer) && !isBusy(peer) && sources.isUsable(peer, root))
+    const fewest = Math.min(...left.map(failed))
+    return left.find((peer) => failed(peer) === fewest)
   }
 
   /** Settles when a session ends, and at the latest at the next look. */

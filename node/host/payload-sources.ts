@@ -13,6 +13,8 @@ const WINDOW_MILLIS = (1000 * LIMITS.chunksInFlight * LIMITS.chunkBytes) / LIMIT
 /** A source is quiet after so many times the usual wait for a chunk: four come together, so that the next waits are long. */
 const QUIET_FACTOR = 8
 const QUIET_MILLIS = { first: 2000, least: 1000, most: 8000 }
+/** Milliseconds between two looks at the sources, while any is asked: after a longer time this process stood still, and heard nobody. */
+export const LOOK_MILLIS = 500
 /** Weight of the newest wait in the usual one. */
 const NEWEST = 0.1
 
@@ -44,6 +46,18 @@ export function createSources(clock: Clock): Sources {
   const lies = new Map<PeerId, Set<string>>()
   const asked = new Map<PeerId, { pulls: number; last: number; mark: number; bytes: number }>()
   let usual: number | undefined
+  let looked = 0
+
+  /** What this process slept through is nobody's slowness. */
+  function look(): void {
+    const slept = clock.now() - looked - 2 * LOOK_MILLIS
+    looked = clock.now()
+    if (slept <= 0) return
+    for (const source of asked.values()) {
+      source.last += slept
+      source.mark += slept
+    }
+  }
 
   /** The set of a peer; the peers that were not heard of for longest are forgotten. */
   function setOf(sets: Map<PeerId, Set<string>>, peer: PeerId): Set<string> {
@@ -73,6 +87,7 @@ export function createSources(clock: Clock): Sources {
     },
     ask(peer) {
       const now = clock.now()
+      if (asked.size === 0) looked = now
       const source = asked.get(peer) ?? { pulls: 0, last: now, mark: now, bytes: 0 }
       asked.set(peer, source)
       source.pulls++
@@ -89,6 +104,7 @@ export function createSources(clock: Clock): Sources {
       source.bytes += bytes
     },
     isSlow(peer) {
+      look()
       const source = asked.get(peer)
       if (source === undefined || clock.now() - source.mark < WINDOW_MILLIS) return false
       const rate = (1000 * source.bytes) / (clock.now() - source.mark)
@@ -97,6 +113,7 @@ export function createSources(clock: Clock): Sources {
       return false
     },
     isQuiet(peer) {
+      look()
       const source = asked.get(peer)
       const { first, least, most } = QUIET_MILLIS
       const patience = usual === undefined ? first : Math.min(most, Math.max(least, QUIET_FACTOR * usual))

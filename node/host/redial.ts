@@ -2,20 +2,26 @@
 // bootstrap, or whose bootstrap restarts, would stay alone for ever.
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Network } from '../ports.ts'
 import { whyOf } from './why.ts'
 
-/** Milliseconds: the least and the most between two attempts. */
+/** Milliseconds: the least and the most between two attempts at one that does not answer: it may be starting. */
 const FIRST_WAIT = 250
 const LONGEST_WAIT = 10_000
+/** The most between two attempts at one that answers, and does not let this peer stay: only people can change that. */
+const LONGEST_REFUSED_WAIT = 300_000
 /** A lost peer is often lost by both sides at once: they should not dial each other at the same instant. */
 const LOST_WAIT = 100
-/** Milliseconds that a link lasts at least where it is wanted: who refuses a peer can say so only after the dial has succeeded. */
-const STEADY_MILLIS = 1000
+/** Milliseconds that a link lasts at least where it is wanted: who refuses a peer can say so only after the dial has succeeded, and cuts it off
+ * after a stranger's time at the latest. */
+const STEADY_MILLIS = 2 * LIMITS.strangerMillis
+/** The first link that ends early is no news: where a peer has just been admitted, it is made anew. */
+const REFUSALS_TOLD_FROM = 2
 
 /** Exponential backoff with equal jitter: `attempt` 1 waits 250 to 500 ms, from the sixth on 5 to 10 s. `random` is uniform in [0, 1). */
-export function backoffMillis(attempt: number, random: () => number): number {
-  const ceiling = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(attempt, 30))
+export function backoffMillis(attempt: number, random: () => number, longest = LONGEST_WAIT): number {
+  const ceiling = Math.min(longest, FIRST_WAIT * 2 ** Math.min(attempt, 30))
   return Math.round(ceiling / 2 + (random() * ceiling) / 2)
 }
 
@@ -24,6 +30,8 @@ export interface Link {
   dial(signal: AbortSignal): Promise<PeerId>
   /** Resolves when the peer is not connected any more. */
   lost(peer: PeerId, signal: AbortSignal): Promise<void>
+  /** False for as long as it is not to be dialled: it was turned out of the network. */
+  isWanted?(): boolean
 }
 
 type ConnectOptions = NonNullable<Parameters<Network['connect']>[1]>
@@ -38,30 +46,53 @@ export function keepConnected(
 ): Promise<PeerId> {
   const { clock, random, signal, onRetry } = parts
   const { promise, resolve, reject } = Promise.withResolvers<PeerId>()
+  /** In a row: dials that failed, and links that ended early. */
+  let failures = 0
+  let refusals = 0
+
+  /** Who lets nobody in is told of once, and then tried ever more rarely. */
+  function onRefused(why: string): number {
+    const wait = backoffMillis(++refusals, random, LONGEST_REFUSED_WAIT)
+    if (refusals === REFUSALS_TOLD_FROM) onRetry?.(refusals, wait, `${why}; from now on it is tried ever more rarely`)
+    return wait
+  }
+
+  /** One attempt and, where it succeeds, the life of the link; returns the milliseconds until the next. */
+  async function attempt(): Promise<number> {
+    let peer: PeerId
+    try {
+      peer = await link.dial(signal)
+    } catch (error) {
+      if (isMurmurError(error) && !signal.aborted) throw error
+      const wait = backoffMillis(++failures, random)
+      if (!signal.aborted) onRetry?.(failures, wait, whyOf(error))
+      return wait
+    }
+    failures = 0
+    resolve(peer)
+    const since = clock.now()
+    await link.lost(peer, signal)
+    const lasted = clock.now() - since
+    if (lasted < STEADY_MILLIS && !signal.aborted) {
+      const when = lasted < 1000 ? 'at once' : `after ${Math.round(lasted / 1000)} s`
+      return onRefused(`it closes the connection ${when}: it is full, stopping, or does not let this peer in`)
+    }
+    refusals = 0
+    return LOST_WAIT * (0.5 + random())
+  }
 
   async function run(): Promise<void> {
-    for (let attempt = 1; !signal.aborted; ) {
-      let why: string
-      try {
-        const peer = await link.dial(signal)
-        resolve(peer)
-        const since = clock.now()
-        await link.lost(peer, signal)
-        if (clock.now() - since >= STEADY_MILLIS) {
-          attempt = 1
-          await pause(clock, LOST_WAIT * (0.5 + random()), signal)
-          continue
-        }
-        why = 'it closes the connection at once: it is full, stopping, or does not let this peer in'
-      } catch (error) {
-        if (isMurmurError(error) && !signal.aborted) throw error
-        why = whyOf(error)
+    let isOut = false
+    while (!signal.aborted) {
+      const wasOut = isOut
+      isOut = link.isWanted?.() === false
+      if (!isOut) {
+        await pause(clock, await attempt(), signal)
+        continue
       }
-      if (signal.aborted) break
-      const wait = backoffMillis(attempt, random)
-      onRetry?.(attempt, wait, why)
+      const wait = LONGEST_REFUSED_WAIT * (0.5 + random() / 2)
+      if (!wasOut) onRetry?.(1, wait, 'it was turned out of the network, and is left alone')
       await pause(clock, wait, signal)
-      attempt++
     }
     throw new MurmurError('cancelled', 'Connecting was stopped on request.')
   }

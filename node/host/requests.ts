@@ -4,11 +4,22 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { type PeerId, shortId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Clock, RequestOptions } from '../ports.ts'
-import { type Deadline, deadline } from './deadline.ts'
+import type { Clock, Lent, RequestOptions } from '../ports.ts'
+import { type Deadline, deadline, untilAborted } from './deadline.ts'
 import { type Frames, framesOn } from './frames.ts'
 import type { Node } from './libp2p-node.ts'
-import { cancelledRequest, checkRequest, REPLY_BYTES, readReply, refusal, type Serving, tooLong, unreachable } from './serving.ts'
+import { widen } from './quiet-yamux.ts'
+import {
+  cancelledRequest,
+  checkRequest,
+  REPLY_BYTES,
+  readReply,
+  refusal,
+  type Serving,
+  tooLong,
+  tooLongRequest,
+  unreachable,
+} from './serving.ts'
 import { createSlots, type Slots } from './slots.ts'
 import { asError, whyOf } from './why.ts'
 
@@ -18,22 +29,20 @@ const STREAMS = 64
 const STREAM_MILLIS = 32_000
 /** Milliseconds after which an asker closes a stream that it does not use: well before the other side would. */
 const IDLE_MILLIS = 5000
-/** Replies in memory at a time, for all askers together: those of 16 peers that read slowly, about 64 MiB. */
+/** Replies in memory at a time, for all members together: those of 16 that read slowly, about 64 MiB. */
 const REPLIES = 16 * LIMITS.requestsInFlight
+/** The same for one who is no member, which asks for one thing after the other, and for all of them: they take no place of a member's. */
+const STRANGER_REPLIES = 2
 
 /** Answers a protocol's requests on a node. */
 export function serveStreams(node: Node, protocol: string, serving: Serving, clock: Clock): void {
   const held = heldBy(node)
+  const slotsFor = (peer: PeerId) => (serving.isStranger(peer) ? held.strangers : held.members)
 
   /** A reply counts from before it is made until the other side has taken it: what piles up unread is bounded. */
-  async function answer(
-    body: Uint8Array,
-    peer: PeerId,
-    address: string,
-    write: (reply: readonly Uint8Array[]) => Promise<void>,
-  ): Promise<void> {
-    const giveBack = held.take(peer)
-    if (giveBack === undefined) return await write([refusal('busy: too many answers are waiting to be read')])
+  async function answer(body: Uint8Array, peer: PeerId, address: string, write: (reply: Lent) => Promise<void>): Promise<void> {
+    const giveBack = slotsFor(peer).take(peer)
+    if (giveBack === undefined) return await write({ parts: [refusal('busy: too many answers are waiting to be read')], done() {} })
     try {
       await write(await serving.answerInParts(protocol, body, peer, address))
     } finally {
@@ -45,13 +54,17 @@ export function serveStreams(node: Node, protocol: string, serving: Serving, clo
     const peer = connection.remotePeer.toString()
     let limit = deadline(clock, STREAM_MILLIS)
     try {
-      const frames = framesOn(stream, LIMITS.requestBytes)
+      const frames = framesOn(
+        stream,
+        () => serving.requestBytes(peer),
+        (length) => refusal(tooLongRequest(length, serving.requestBytes(peer))),
+      )
       for (;;) {
         const body = await frames.read(limit.signal)
         limit.clear()
-        await answer(body, peer, connection.remoteAddr.toString(), (reply) => {
+        await answer(body, peer, connection.remoteAddr.toString(), ({ parts, done }) => {
           limit = deadline(clock, STREAM_MILLIS)
-          return frames.write(reply, limit.signal)
+          return frames.write(parts, limit.signal, done)
         })
         limit.clear()
         limit = deadline(clock, STREAM_MILLIS)
@@ -78,11 +91,14 @@ interface Line {
 }
 
 /** By node: what all its protocols share. */
-const replies = new WeakMap<Node, Slots>()
+const replies = new WeakMap<Node, Record<'members' | 'strangers', Slots>>()
 const idle = new WeakMap<Node, Map<string, Line[]>>()
 
-function heldBy(node: Node): Slots {
-  const held = replies.get(node) ?? createSlots(LIMITS.requestsInFlight, REPLIES)
+function heldBy(node: Node) {
+  const held = replies.get(node) ?? {
+    members: createSlots(LIMITS.requestsInFlight, REPLIES),
+    strangers: createSlots(STRANGER_REPLIES, STRANGER_REPLIES * LIMITS.strangers),
+  }
   replies.set(node, held)
   return held
 }
@@ -101,7 +117,7 @@ function takeIdle(node: Node, key: string): Line | undefined {
     line.keep()
     if (ready.length === 0) lines.delete(key)
     // What came unasked would be taken for the next reply.
-    if (line.stream.status === 'open' && line.frames.unread() === 0) return line
+    if (line.stream.status === 'open' && line.frames.isClear()) return line
     line.stream.abort(new Error('the stream is of no more use'))
   }
   return undefined
@@ -132,7 +148,7 @@ export async function requestOver(
   peer: PeerId,
   protocol: string,
   body: Uint8Array,
-  options: RequestOptions & { clock: Clock; life: AbortSignal },
+  options: RequestOptions & { clock: Clock; life: AbortSignal; reach?: (peer: PeerId) => Promise<void> },
 ): Promise<Uint8Array> {
   checkRequest(body, protocol)
   const { clock } = options
@@ -153,8 +169,10 @@ export async function requestOver(
   }
 
   async function askAnew(): Promise<Uint8Array> {
+    if (options.reach !== undefined) await untilAborted(options.reach(peer), signal)
     const stream = await node.dialProtocol(peerIdFromString(peer), protocol, { signal })
-    return await ask({ stream, frames: framesOn(stream, REPLY_BYTES) })
+    widen(stream)
+    return await ask({ stream, frames: framesOn(stream, () => REPLY_BYTES) })
   }
 
   try {

@@ -15,7 +15,7 @@ const LOCAL_NAME = /^[^.]+$|\.(local|lan|internal|home\.arpa)$/i
 /** As the interfaces of this machine are now. The first hop counts: of a relayed address, the relay. */
 export function readScopes(): ScopeOf {
   const networks = new BlockList()
-  for (const each of Object.values(networkInterfaces()).flat()) {
+  for (const each of Object.values(interfaces()).flat()) {
     const prefix = Number(each?.cidr?.split('/')[1])
     if (each === undefined || each.internal || Number.isNaN(prefix)) continue
     networks.addSubnet(each.address, prefix, each.family === 'IPv6' ? 'ipv6' : 'ipv4')
@@ -32,4 +32,13 @@ export function readScopes(): ScopeOf {
 export function loopback(address: Multiaddr): boolean {
   const name = address.getComponents()[0]
   return name?.name.startsWith('dns') ? name.value === 'localhost' : isLoopback(address)
+}
+
+/** None where the system does not say: too many files are open, or it has no memory left. All other networks then count as far. */
+function interfaces(): ReturnType<typeof networkInterfaces> {
+  try {
+    return networkInterfaces()
+  } catch {
+    return {}
+  }
 }

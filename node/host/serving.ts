@@ -2,8 +2,9 @@
 import { type ErrorCode, isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { type PeerId, shortId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import type { Clock, Gate, Network } from '../ports.ts'
+import type { Clock, Gate, Lent, Network } from '../ports.ts'
 import { createRateLimit } from '../rate-limit.ts'
+import { originOf } from './origin.ts'
 import { createSlots } from './slots.ts'
 import { oneLine } from './why.ts'
 
@@ -28,10 +29,13 @@ export interface Serving {
   /** From now on `gate` says who is answered. */
   admit(gate: Gate): void
   protocols(): string[]
+  isStranger(peer: PeerId): boolean
+  /** Bytes of the longest request that is read of this peer. */
+  requestBytes(peer: PeerId): number
   /** The reply's bytes: a status byte and the body, or a status byte and the reason in UTF-8. Never rejects. */
   answer(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<Uint8Array>
   /** The same, not put together: a copy of each chunk would cost more than its encryption. */
-  answerInParts(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<readonly Uint8Array[]>
+  answerInParts(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<Lent>
 }
 
 /** `address` is where the asking peer is connected from. */
@@ -44,40 +48,43 @@ export function createServing(clock: Clock): Serving {
   let strangersAnswered = 0
 
   const isStranger = (peer: PeerId) => gate !== undefined && !gate.isMember(peer)
+  const requestBytes = (peer: PeerId) => (isStranger(peer) ? LIMITS.strangerRequestBytes : LIMITS.requestBytes)
 
   /** The one check ahead of every protocol. @throws peer-refused, limit-exceeded */
-  async function handle(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<readonly Uint8Array[]> {
-    if (!isStranger(from)) return await respond(protocol, body, from, LIMITS.requestBytes)
+  async function handle(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<Lent> {
+    if (!isStranger(from)) return await respond(protocol, body, from)
     if (!gate?.open.has(protocol)) throw new MurmurError('peer-refused', 'only members of the network are answered')
-    if (!strangers.take(hostOf(address))) throw new MurmurError('peer-refused', 'busy: ask again in a few seconds')
+    if (!strangers.take(originOf(address))) throw new MurmurError('peer-refused', 'busy: ask again in a few seconds')
     if (strangersAnswered >= LIMITS.strangers) throw new MurmurError('peer-refused', 'busy with others: ask again in a few seconds')
     strangersAnswered++
     try {
-      return await respond(protocol, body, from, LIMITS.strangerRequestBytes)
+      return await respond(protocol, body, from)
     } finally {
       strangersAnswered--
     }
   }
 
-  async function respond(protocol: string, body: Uint8Array, from: PeerId, most: number): Promise<readonly Uint8Array[]> {
+  async function respond(protocol: string, body: Uint8Array, from: PeerId): Promise<Lent> {
     const handler = handlers.get(protocol)
     if (handler === undefined) throw new MurmurError('peer-refused', `${protocol} is not served`)
-    if (body.length > most) throw new MurmurError('limit-exceeded', `the request has ${body.length} bytes; at most ${most} are accepted`)
-    const response = [await handler(body, from)].flat()
-    const length = lengthOf(response)
-    if (length > LIMITS.responseBytes) {
-      throw new MurmurError('limit-exceeded', `the response would have ${length} bytes; at most ${LIMITS.responseBytes} are sent`)
-    }
-    return response
+    const most = requestBytes(from)
+    if (body.length > most) throw new MurmurError('limit-exceeded', tooLongRequest(body.length, most))
+    const response = await handler(body, from)
+    const reply = response instanceof Uint8Array ? whole(response) : response
+    const length = lengthOf(reply.parts)
+    if (length <= LIMITS.responseBytes) return reply
+    reply.done()
+    throw new MurmurError('limit-exceeded', `the response would have ${length} bytes; at most ${LIMITS.responseBytes} are sent`)
   }
 
-  async function answerInParts(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<readonly Uint8Array[]> {
+  async function answerInParts(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<Lent> {
     const giveBack = inFlight.take(from)
-    if (giveBack === undefined) return [refusal(`busy: ${LIMITS.requestsInFlight} requests of yours are being answered`)]
+    if (giveBack === undefined) return whole(refusal(`busy: ${LIMITS.requestsInFlight} requests of yours are being answered`))
     try {
-      return [Uint8Array.of(OK), ...(await handle(protocol, body, from, address))]
+      const { parts, done } = await handle(protocol, body, from, address)
+      return { parts: [Uint8Array.of(OK), ...parts], done }
     } catch (error) {
-      return [refusal(isMurmurError(error) && !OURS.has(error.code) ? error.message : 'the request could not be answered')]
+      return whole(refusal(isMurmurError(error) && !OURS.has(error.code) ? error.message : 'the request could not be answered'))
     } finally {
       giveBack()
     }
@@ -89,17 +96,21 @@ export function createServing(clock: Clock): Serving {
       gate = next
     },
     protocols: () => [...handlers.keys()],
+    isStranger,
+    requestBytes,
     answerInParts,
     async answer(protocol, body, from, address) {
-      return joined(await answerInParts(protocol, body, from, address))
+      const { parts, done } = await answerInParts(protocol, body, from, address)
+      const reply = joined(parts)
+      done()
+      return reply
     },
   }
 }
 
-/** The machine that an address leads to, without the port: `/ip4/203.0.113.5`. */
-const hostOf = (address: string): string => address.split('/').slice(0, 3).join('/')
-
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(oneLine(text, REASON_LENGTH))
+
+const whole = (bytes: Uint8Array): Lent => ({ parts: [bytes], done() {} })
 
 const lengthOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, part) => sum + part.length, 0)
 
@@ -112,6 +123,8 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   }
   return bytes
 }
+
+export const tooLongRequest = (length: number, most: number): string => `the request has ${length} bytes; at most ${most} are accepted`
 
 /** A reply that says no. */
 export const refusal = (why: string): Uint8Array => joined([Uint8Array.of(REFUSED), utf8(why)])

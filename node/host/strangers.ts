@@ -3,6 +3,7 @@ import type { Connection, ConnectionGater } from '@libp2p/interface'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock, Gate } from '../ports.ts'
+import { originOf } from './origin.ts'
 
 export interface Strangers {
   /** For libp2p to ask: who is turned away before, or as soon as, it has proven who it is. */
@@ -21,6 +22,8 @@ export interface Strangers {
 
 interface Guest {
   connection: Connection
+  /** Where it comes from. */
+  origin: string
   /** It was a member once. */
   admitted: boolean
   /** Ends its time; absent for members, and for whom we were told to dial. */
@@ -35,10 +38,24 @@ export function createStrangers(clock: Clock): Strangers {
 
   const isMember = (peer: PeerId) => gate?.isMember(peer)
   const isStranger = (peer: PeerId) => isMember(peer) === false
-  const strangers = () => [...guests.values()].filter(({ cancel }) => cancel !== undefined).length
 
-  function end({ connection }: Guest, why: string): void {
-    connection.abort(new Error(why))
+  /**
+   * Whether there is a place for a stranger from `origin`. Where all are taken, one address with several makes room for one with fewer:
+   * a single machine cannot keep everyone else out, and many behind one router can still come together.
+   */
+  function placeFor(origin: string): { instead?: Guest } | undefined {
+    const placed = [...guests.values()].filter(({ cancel }) => cancel !== undefined)
+    if (placed.length < LIMITS.strangers) return {}
+    const from = Map.groupBy(placed, (guest) => guest.origin)
+    const most = [...from.values()].reduce((a, b) => (b.length > a.length ? b : a))
+    // The one that has had most of its time.
+    return most.length > (from.get(origin)?.length ?? 0) + 1 ? { instead: most[0]! } : undefined
+  }
+
+  function end(guest: Guest, why: string): void {
+    guest.cancel?.()
+    guests.delete(guest.connection.id)
+    guest.connection.abort(new Error(why))
   }
 
   /** Decides anew about one connection. */
@@ -53,14 +70,20 @@ export function createStrangers(clock: Clock): Strangers {
       return
     }
     if (guest.admitted) end(guest, 'it is not a member any more')
-    else if (guest.cancel !== undefined || (connection.direction === 'outbound' && spared.has(peer))) return
-    else if (strangers() >= LIMITS.strangers) end(guest, 'too many who are not members')
+    else if (guest.cancel === undefined && !(connection.direction === 'outbound' && spared.has(peer))) seat(guest)
+  }
+
+  function seat(guest: Guest): void {
+    const place = placeFor(guest.origin)
+    if (place?.instead !== undefined) end(place.instead, 'others who are not members need room')
+    if (place === undefined) end(guest, 'too many who are not members')
     else guest.cancel = clock.after(LIMITS.strangerMillis, () => end(guest, 'it is not a member'))
   }
 
   return {
     gater: {
-      denyInboundEncryptedConnection: (peer) => isStranger(peer.toString()) && strangers() >= LIMITS.strangers,
+      denyInboundEncryptedConnection: (peer, { remoteAddr }) =>
+        isStranger(peer.toString()) && placeFor(originOf(remoteAddr.toString())) === undefined,
       denyInboundRelayReservation: (peer) => isMember(peer.toString()) !== true,
       denyOutboundRelayedConnection: (source, destination) =>
         isMember(source.toString()) !== true || isMember(destination.toString()) !== true,
@@ -69,7 +92,7 @@ export function createStrangers(clock: Clock): Strangers {
     isMember,
     admit(next) {
       gate = next
-      for (const guest of [...guests.values()]) judge(guest)
+      for (const guest of [...guests.values()]) if (guests.has(guest.connection.id)) judge(guest)
     },
     spare(peer) {
       spared.add(peer)
@@ -80,7 +103,7 @@ export function createStrangers(clock: Clock): Strangers {
       }
     },
     onOpen(connection) {
-      const guest = { connection, admitted: false }
+      const guest = { connection, origin: originOf(connection.remoteAddr.toString()), admitted: false }
       guests.set(connection.id, guest)
       judge(guest)
     },

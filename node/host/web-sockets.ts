@@ -52,6 +52,8 @@ function bounded(listener: Listener): Listener {
   if (server === undefined || wsServer === undefined) throw new MurmurError('internal', 'A WebSocket listener cannot be bounded.')
   wsServer.options.maxPayload = MESSAGE_BYTES
   server.maxConnections = SOCKETS
+  // Nobody listens for it once it listens: where no more files can be opened, the next who connects would end the process.
+  server.on('error', () => {})
   // `ws` takes the time limit off again once it has shaken hands.
   server.on('connection', (socket) => socket.setTimeout(SILENT_MILLIS, () => socket.destroy()))
   return listener

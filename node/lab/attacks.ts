@@ -4,23 +4,33 @@
 import { MurmurError } from '../../protocol/errors.ts'
 import { createPrng } from '../../protocol/prng.ts'
 import type { Forge } from '../peer/parts.ts'
+import { backdoor } from './attacks/backdoor.ts'
+import { labelFlip } from './attacks/label-flip.ts'
+import { LAB_ATTACKS } from './attacks/names.ts'
+import type { BoundAttack } from './attacks/types.ts'
 
 interface Attack {
   description: string
   scale: number
   forge(honest: Parameters<Forge>[0], scale: number, seed: string): Float32Array
+  /** What it trains on instead of its own data. */
+  poison?: NonNullable<BoundAttack['poison']>
 }
+
+const scaled: Attack['forge'] = ({ start, trained }, scale) => trained.map((value, i) => start[i]! + scale * (value - start[i]!))
+
+const BACKDOOR = backdoor({ target: 0, size: 3, value: 'brightest', share: 0.5, scale: 'all' })
 
 export const ATTACKS: Record<string, Attack> = {
   'sign-flip': {
     description: 'the honest step reversed and scaled',
     scale: 4,
-    forge: ({ start, trained }, scale) => trained.map((value, i) => start[i]! - scale * (value - start[i]!)),
+    forge: (honest, scale) => scaled(honest, -scale, ''),
   },
   boost: {
     description: 'the honest step scaled up',
     scale: 10,
-    forge: ({ start, trained }, scale) => trained.map((value, i) => start[i]! + scale * (value - start[i]!)),
+    forge: scaled,
   },
   gaussian: {
     description: 'noise of the given standard deviation',
@@ -29,6 +39,19 @@ export const ATTACKS: Record<string, Attack> = {
       const prng = createPrng(`${seed} ${round}`)
       return start.map((value) => value + scale * prng.normal())
     },
+  },
+  'free-rider': { description: 'the model that the round started from, untrained', scale: 1, forge: ({ start }) => start.slice() },
+  'label-flip': {
+    description: 'a step of training on data whose class y became C-1-y, scaled',
+    scale: 1,
+    forge: scaled,
+    poison: labelFlip.poison,
+  },
+  backdoor: {
+    description: 'a step of training on data half of which carries a trigger for class 0, scaled up',
+    scale: 5,
+    forge: scaled,
+    poison: BACKDOOR.poison,
   },
   nan: { description: 'not a number everywhere', scale: 1, forge: ({ start }) => start.map(() => Number.NaN) },
   huge: { description: '3e38 everywhere', scale: 3e38, forge: ({ start }, scale) => start.map(() => scale) },
@@ -39,6 +62,14 @@ export function parseNamed<T extends { scale: number }>(text: string, known: Rec
   const [name = '', given] = text.split(':')
   const entry = Object.hasOwn(known, name) ? known[name] : undefined
   const scale = given === undefined ? entry?.scale : Number(given)
+  // Its parameters would be in brackets, as the lab's are.
+  const inLab = name.split('(')[0]!.trim()
+  if (entry === undefined && Object.hasOwn(LAB_ATTACKS, inLab) && !Object.hasOwn(known, inLab)) {
+    throw new MurmurError(
+      'bad-argument',
+      `The attack "${inLab}" needs the models of others of the same round, which a process does not have in time: it works in murmur lab alone; use one of ${Object.keys(known).join(', ')}.`,
+    )
+  }
   if (entry === undefined || scale === undefined || !Number.isFinite(scale) || given === '') {
     throw new MurmurError(
       'bad-argument',

@@ -9,6 +9,7 @@ import { GossipSchema, PayloadRequestSchema, PayloadResponseSchema } from '../..
 import { PAYLOAD_PROTOCOL } from '../host/payload-exchange.ts'
 import type { PeerParts } from '../peer/parts.ts'
 import type { Network } from '../ports.ts'
+import type { BoundAttack } from './attacks/types.ts'
 import { ATTACKS, parseNamed } from './attacks.ts'
 import { flooding } from './flood.ts'
 
@@ -17,6 +18,8 @@ interface Misbehaviour {
   scale: number
   /** The parts of an honest peer, some of them corrupted. */
   corrupt(parts: PeerParts, scale: number): PeerParts
+  /** What it trains on instead of its own data. */
+  poison?: BoundAttack['poison']
 }
 
 /** Milliseconds for which a request is left unanswered: longer than anyone waits. */
@@ -36,11 +39,12 @@ export const MISBEHAVIOURS: Record<string, Misbehaviour> = {
   withhold: { description: 'announces updates and leaves every request for a payload unanswered', scale: 1, corrupt: withholding },
   'bad-chunks': { description: 'answers requests for payloads with wrong bytes', scale: 1, corrupt: corrupting },
   ...Object.fromEntries(
-    Object.entries(ATTACKS).map(([name, { description, scale, forge }]) => [
+    Object.entries(ATTACKS).map(([name, { description, scale, forge, poison }]) => [
       name,
       {
         description,
         scale,
+        poison,
         corrupt: (parts: PeerParts, given: number): PeerParts => ({
           ...parts,
           forge: (honest) => forge(honest, given, parts.network.self),

@@ -11,8 +11,6 @@ import type { PeerEvent } from '../events.ts'
 import { createRateLimit } from '../rate-limit.ts'
 import type { PeerParts } from './parts.ts'
 
-/** Milliseconds after which the own list is told again though it has not changed: newcomers hear it from others before that. */
-const RENEW_MILLIS = 10 * 60_000
 /** Lists of one member that are passed on: a few at once while it starts, then one in ten seconds; each costs everyone a message. */
 const CHANGES = { perSecond: 0.1, burst: 5, keys: LIMITS.members }
 
@@ -20,9 +18,10 @@ const CHANGES = { perSecond: 0.1, burst: 5, keys: LIMITS.members }
 export type Way = 'disk' | 'exchange' | 'gossip'
 
 export interface AddressBook {
+  /** `new` also where gossip brings what others may not have yet. */
   take(envelope: Uint8Array, way: Way): 'new' | 'known' | RejectionCode
   records(): SignedRecord[]
-  /** Tells the own addresses where they have changed or were not told for long. */
+  /** Tells the own addresses where they have changed. Once is enough: the state exchange brings them to whom gossip does not. */
   refresh(): void
   forget(peer: PeerId): void
   /** The best address of each of these members, as far as known. */
@@ -34,10 +33,14 @@ export interface AddressBook {
 export function createAddressBook(parts: PeerParts, emit: (event: PeerEvent) => void): AddressBook {
   const { network, members, store, clock, signer, task, verify } = parts
   const known = new Map<PeerId, Addresses>()
+  /** Members whose list came by the state exchange: gossip of it is still to be passed on, once. */
+  const unheard = new Set<PeerId>()
   const changes = createRateLimit(CHANGES, clock)
   /** What was signed last, by this process or a former one. */
   let own: Addresses | undefined
-  let told: { list: string; at: number } | undefined
+  let signed: string | undefined
+  /** Whether that was told: at start nobody is there to hear it, and who comes asks for it one by one. */
+  let isTold = false
   /** The highest sequence that anyone has shown of this peer: the next one is above it whatever the clock says. */
   let highest = 0
   let hasWarned = false
@@ -49,8 +52,8 @@ export function createAddressBook(parts: PeerParts, emit: (event: PeerEvent) => 
       own = addresses
       return 'known'
     }
-    // After the own list was told there are newer ones only of another process: told just now, so it is running.
-    if (way === 'gossip' && told !== undefined && !hasWarned) {
+    // After the own list was signed there are newer ones only of another process: told just now, so it is running.
+    if (way === 'gossip' && signed !== undefined && !hasWarned) {
       hasWarned = true
       emit({
         type: 'warning',
@@ -59,7 +62,7 @@ export function createAddressBook(parts: PeerParts, emit: (event: PeerEvent) => 
           'Another process runs with the identity of this peer right now: stop it. If both sign an update for one round, the network shuts this identity out for good.',
       })
     }
-    told = undefined
+    signed = undefined
     return 'own'
   }
 
@@ -76,7 +79,14 @@ export function createAddressBook(parts: PeerParts, emit: (event: PeerEvent) => 
   }
 
   function forget(peer: PeerId): void {
+    unheard.delete(peer)
     if (known.delete(peer)) network.learn(peer, [])
+  }
+
+  function sign(addresses: string[]): void {
+    highest = Math.max(highest + 1, Math.floor(clock.wall()))
+    own = sealAddresses({ sequence: highest, addresses }, task.id, signer)
+    store.saveRecord(`addresses ${network.self}`, encodeSigned({ kind: 'addresses', envelope: own.envelope }))
   }
 
   return {
@@ -87,10 +97,16 @@ export function createAddressBook(parts: PeerParts, emit: (event: PeerEvent) => 
       if (author === network.self) return takeOwn(addresses, way)
       if (!members.isMember(author)) return 'not-a-member'
       const held = known.get(author)
-      if (held !== undefined && sequence <= held.sequence) return equals(held.envelope, envelope) ? 'known' : 'stale-sequence'
+      if (held !== undefined && sequence <= held.sequence) {
+        if (!equals(held.envelope, envelope)) return 'stale-sequence'
+        // Who has just started is first asked by its neighbours and then tells all: they alone can pass it on.
+        return way === 'gossip' && unheard.delete(author) ? 'new' : 'known'
+      }
       if (held === undefined && !makeRoom()) return 'full'
       if (!changes.take(author)) return 'full'
       known.set(author, addresses)
+      if (way === 'exchange') unheard.add(author)
+      else unheard.delete(author)
       if (way !== 'disk') store.saveRecord(`addresses ${author}`, encodeSigned({ kind: 'addresses', envelope }))
       network.learn(author, addresses.addresses)
       return 'new'
@@ -99,19 +115,21 @@ export function createAddressBook(parts: PeerParts, emit: (event: PeerEvent) => 
     refresh() {
       const addresses = network.addresses()
       const list = addresses.join(' ')
-      if (told?.list === list && clock.now() - told.at < RENEW_MILLIS) return
-      const changed = told !== undefined && told.list !== list
-      highest = Math.max(highest + 1, Math.floor(clock.wall()))
-      own = sealAddresses({ sequence: highest, addresses }, task.id, signer)
-      told = { list, at: clock.now() }
-      const record = { kind: 'addresses' as const, envelope: own.envelope }
-      store.saveRecord(`addresses ${network.self}`, encodeSigned(record))
-      // Nobody may be there yet: whoever comes asks for it.
-      network.publish(topicOf(task), encodeRecord(record)).catch(() => {})
-      if (changed && parts.joinLine !== undefined) emit({ type: 'addresses', addresses, joinLine: parts.joinLine() })
+      if (signed !== list) {
+        const changed = signed !== undefined
+        sign(addresses)
+        signed = list
+        isTold = false
+        if (changed && parts.joinLine !== undefined) emit({ type: 'addresses', addresses, joinLine: parts.joinLine() })
+      }
+      if (own === undefined || isTold || network.peers().length === 0) return
+      isTold = true
+      network.publish(topicOf(task), encodeRecord({ kind: 'addresses', envelope: own.envelope })).catch(() => {
+        isTold = false
+      })
     },
     forget,
     bestOf: (peers) => peers.flatMap((peer) => known.get(peer)?.addresses[0] ?? []),
-    hasToldBefore: () => own !== undefined && told === undefined,
+    hasToldBefore: () => own !== undefined && signed === undefined,
   }
 }

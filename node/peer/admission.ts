@@ -9,13 +9,14 @@ import {
   encodeJoinResponse,
   encodeTaskResponse,
   JOIN_PROTOCOL,
+  NO_PROOF,
   type Proof,
   REFUSALS,
   type Refusal,
   TASK_PROTOCOL,
 } from '../../protocol/join.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { type Invite, type InviteBody, openInvite, openRedemption, type Role } from '../../protocol/membership.ts'
+import { type Invite, type InviteBody, openInvite, openMembership, openRedemption, type Role } from '../../protocol/membership.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Clock, Gate, Network, Random, Signer, Store } from '../ports.ts'
 import { createRateLimit } from '../rate-limit.ts'
@@ -61,6 +62,10 @@ export interface Admission {
   admit(key: Uint8Array, role: Role, memberSeconds?: number): Promise<Uint8Array>
   /** Ends memberships, or the use of invites, for ever. `restore`: those whom a revoked admin had revoked may come back. @throws not-allowed, disk-failed */
   revoke(keys: readonly Uint8Array[], restore?: boolean): Promise<void>
+  /** Who else would be no member any more, and who would be no more revoked. */
+  consequences(keys: readonly Uint8Array[], restore?: boolean): { ended: PeerId[]; back: PeerId[] }
+  /** Revokes anew, where this peer may, whom an admin had revoked whose time is over. @throws disk-failed */
+  takeOver(): Promise<void>
 }
 
 const refuse = (refusal: Refusal, more = ''): MurmurError => new MurmurError('peer-refused', `${REFUSALS[refusal].text}${more}`)
@@ -97,6 +102,13 @@ export async function createAdmission(parts: AdmissionParts): Promise<Admission>
     throw refuse(code === 'revoked' ? 'taken-back' : code === 'expired' || code === 'full' ? code : 'bad-invite')
   }
 
+  /** Who was revoked, or shows a membership that ended with the admin who signed it, is shown why, signed, and can see for itself. */
+  function whyOut(from: PeerId, shown: Uint8Array): Certificate[] {
+    if (book.revoked().has(from)) return book.whyRevoked(from)
+    const membership = shown.length === 0 || book.isMember(from) ? undefined : openMembership(shown, rules)
+    return typeof membership === 'object' && book.revoked().has(membership.issuer) ? book.whyRevoked(membership.issuer) : []
+  }
+
   function answerTask(body: Uint8Array, from: PeerId): Uint8Array {
     if (book.mode === 'invite' && !book.isMember(from)) {
       const proof = decodeTaskRequest(body)
@@ -113,8 +125,8 @@ export async function createAdmission(parts: AdmissionParts): Promise<Admission>
     const request = decodeJoinRequest(body)
     if (request === 'malformed') throw refuse('bad-invite')
     if (!equals(request.task, task.id)) throw new MurmurError('peer-refused', 'this peer works on another task')
-    // Whoever shows a membership that was revoked is shown why, signed, and can see for itself.
-    if (book.revoked().has(from)) return encodeJoinResponse({ membership: new Uint8Array(), roster: book.whyRevoked(from), round: 0 })
+    const why = whyOut(from, request.membership)
+    if (why.length > 0) return encodeJoinResponse({ membership: NO_PROOF.membership, roster: why, round: 0 })
     const shown = inviteOf(request, from)
     if (shown === undefined) {
       const isNew = !book.isMember(from)
@@ -155,7 +167,6 @@ export async function createAdmission(parts: AdmissionParts): Promise<Admission>
   /** Hands a redemption to whoever counts it. */
   async function pass(body: Uint8Array, issuer: PeerId): Promise<Uint8Array> {
     const away = () => refuse('away', ` (…${shortId(issuer)}); ask again later, or ask another admin for an invite`)
-    if (!network.connections().includes(issuer)) throw away()
     try {
       const bytes = await network.request(issuer, JOIN_PROTOCOL, body, { timeout: FORWARD_MILLIS })
       const response = decodeJoinResponse(bytes)
@@ -177,6 +188,16 @@ export async function createAdmission(parts: AdmissionParts): Promise<Admission>
     }
     await book.flush()
     parts.tell(certificate)
+  }
+
+  /** What an admin had revoked would come back with the end of the admin: the founder takes that over, unless told not to. */
+  const withInherited = (keys: readonly Uint8Array[], restore: boolean): Uint8Array[] => [
+    ...(restore ? [] : keys.flatMap((key) => book.revokedBy(peerIdOf(key)))),
+    ...keys,
+  ]
+
+  async function revokeAll(keys: readonly Uint8Array[]): Promise<void> {
+    for (const key of keys) await take({ kind: 'revocation', envelope: signing.revocation(key).envelope })
   }
 
   return {
@@ -202,12 +223,10 @@ export async function createAdmission(parts: AdmissionParts): Promise<Admission>
       await take({ kind: 'membership', envelope })
       return envelope
     },
-    async revoke(keys, restore = false) {
-      // What an admin had revoked would come back with the end of the admin: the founder takes that over, unless told not to.
-      const inherited = restore ? [] : keys.flatMap((key) => book.revokedBy(peerIdOf(key)))
-      for (const key of [...inherited, ...keys]) {
-        await take({ kind: 'revocation', envelope: signing.revocation(key).envelope })
-      }
+    revoke: (keys, restore = false) => revokeAll(withInherited(keys, restore)),
+    consequences: (keys, restore = false) => book.ifRevoked(withInherited(keys, restore).map(peerIdOf)),
+    async takeOver() {
+      await revokeAll(book.lapsingFor(parts.founder?.peerId ?? network.self))
     },
   }
 }

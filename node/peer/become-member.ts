@@ -17,7 +17,7 @@ import { NONCE_BYTES, sealRedemption } from '../../protocol/membership.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Network, Random, Signer } from '../ports.ts'
 import { signerOfSeed } from '../store/identity.ts'
-import type { MemberBook } from './member-book.ts'
+import type { Certificate, MemberBook } from './member-book.ts'
 import { takeRoster } from './roster.ts'
 
 /** Milliseconds between two requests (strangers are answered once a second), and between two lines that say what is waited for. */
@@ -77,7 +77,8 @@ export async function becomeMember(
         await book.flush()
         return answer.round
       }
-      const isOut = book.revoked().has(network.self)
+      const shown: Certificate = { kind: 'membership', envelope: proof.membership }
+      const isOut = book.revoked().has(network.self) || (proof.membership.length > 0 && book.take(shown) === 'revoked')
       throw new MurmurError('peer-refused', isOut ? REFUSALS['taken-back'].text : 'the answer holds no membership that counts')
     } catch (error) {
       if (!isMurmurError(error) || error.code === 'cancelled') throw error

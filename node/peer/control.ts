@@ -1,11 +1,13 @@
 // The control socket: how every command asks a running peer. A Unix socket that only its owner may open. A client sends one line,
-// {"method", "params"}, and gets one, {"result"} or {"error": {"code", "message"}}; for `events` a line an event until it leaves.
+// {"method", "params"}, and gets one: {"result"}, {"error": {"code", "message"}}, or {"starting"} with what the peer is doing until it can be
+// asked; for `events` a line an event until it leaves.
 import { createHash } from 'node:crypto'
 import { chmod, lstat, mkdir, rm } from 'node:fs/promises'
 import { createConnection, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
 import { ERROR_CODES, type ErrorCode, isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import type { PeerEvent } from '../events.ts'
@@ -19,10 +21,14 @@ const MAX_UNREAD = 4 * 1024 * 1024
 /** Milliseconds a client may take to ask, and a running peer to answer: it may have to write to a slow disk. */
 const ASK_MILLIS = 5000
 const ANSWER_MILLIS = 15_000
+/** Milliseconds for which a client waits for a peer that starts, and between two questions. */
+const STARTING_MILLIS = 15_000
+const ASK_AGAIN_MILLIS = 250
 
 const request = z.strictObject({ method: z.string().max(40), params: z.record(z.string(), z.unknown()).default({}) })
 const answer = z.union([
   z.strictObject({ result: z.unknown() }),
+  z.strictObject({ starting: z.string() }),
   z.strictObject({ error: z.strictObject({ code: z.string(), message: z.string() }) }),
 ])
 
@@ -31,7 +37,8 @@ export type Methods = Record<string, (params: Params) => unknown>
 
 /** A running peer, as far as its clients see it. */
 export interface Controlled {
-  methods: Methods
+  /** What it can be asked; before it is up, what it is doing. */
+  methods(): Methods | string
   subscribe(listener: (event: PeerEvent) => void): () => void
 }
 
@@ -65,7 +72,9 @@ export async function serveControl(dir: string, { methods, subscribe }: Controll
         )
         return
       }
-      const handler = Object.hasOwn(methods, method) ? methods[method] : undefined
+      const known = methods()
+      if (typeof known === 'string') return void socket.end(`${JSON.stringify({ starting: known })}\n`)
+      const handler = Object.hasOwn(known, method) ? known[method] : undefined
       if (handler === undefined) throw new MurmurError('bad-argument', `A peer knows nothing of "${method}"; update Murmuration.`)
       socket.end(`${JSON.stringify({ result: (await handler(params)) ?? null })}\n`)
     } catch (error) {
@@ -97,6 +106,8 @@ export async function serveControl(dir: string, { methods, subscribe }: Controll
     )
     server.listen(path, done)
   })
+  // Where no more files can be opened, a client is not taken in; the peer goes on.
+  server.on('error', () => {})
   await chmod(path, 0o600)
   server.unref()
   return async () => {
@@ -124,24 +135,38 @@ function readRequest(line: string): z.output<typeof request> {
   }
 }
 
-/** Asks the peer that runs in `dir`. @throws not-running, and what the peer answers with */
-export async function askPeer<T>(dir: string, method: string, params: Params = {}): Promise<T> {
+/**
+ * Asks the peer that runs in `dir`; one that starts is waited for a while.
+ * @param say is told once what is waited for
+ * @throws not-running, and what the peer answers with
+ */
+export async function askPeer<T>(dir: string, method: string, params: Params = {}, say: (text: string) => void = () => {}): Promise<T> {
+  const until = performance.now() + STARTING_MILLIS
+  for (let asked = 0; ; asked++) {
+    const answered = await askOnce(dir, method, params)
+    if ('result' in answered) return answered.result as T
+    if ('error' in answered) {
+      const { code, message } = answered.error
+      throw new MurmurError(code in ERROR_CODES ? (code as ErrorCode) : 'internal', message)
+    }
+    const what = `The peer in ${resolve(dir)} is still starting (${answered.starting.replace(/[ .]+$/, '')})`
+    if (performance.now() >= until) throw new MurmurError('not-running', `${what}; ask again once it is up.`)
+    if (asked === 0) say(`${what}; waiting for it ...`)
+    await setTimeout(ASK_AGAIN_MILLIS)
+  }
+}
+
+/** @throws not-running */
+async function askOnce(dir: string, method: string, params: Params): Promise<z.output<typeof answer>> {
   const socket = createConnection(socketPath(dir).path).setTimeout(ANSWER_MILLIS, () => socket.destroy(new Error('it does not answer')))
-  let answered: z.output<typeof answer> | undefined
   try {
     await new Promise<void>((done, failed) => socket.once('connect', done).once('error', failed))
     socket.write(`${JSON.stringify({ method, params })}\n`)
-    for await (const line of createInterface({ input: socket })) {
-      answered = answer.parse(JSON.parse(line))
-      break
-    }
-    if (answered === undefined) throw new Error('it closed the connection')
+    for await (const line of createInterface({ input: socket })) return answer.parse(JSON.parse(line))
+    throw new Error('it closed the connection')
   } catch (cause) {
     throw new MurmurError('not-running', `No peer runs in ${resolve(dir)}; start it with \`npx murmur start ${dir}\`.`, { cause })
   } finally {
     socket.destroy()
   }
-  if ('result' in answered) return answered.result as T
-  const { code, message } = answered.error
-  throw new MurmurError(code in ERROR_CODES ? (code as ErrorCode) : 'internal', message)
 }

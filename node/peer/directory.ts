@@ -44,7 +44,14 @@ export async function readConfig(dir: string): Promise<{ file: string; values: R
       `${file} is not YAML at line ${mistake.linePos?.[0].line ?? '?'}: ${mistake.message.split('\n')[0]}`,
     )
   }
-  const values: unknown = document.toJS() ?? {}
+  let values: unknown
+  try {
+    values = document.toJS() ?? {}
+  } catch (cause) {
+    throw new MurmurError('bad-config', `${file} names an alias that leads nowhere, or to far too much: ${(cause as Error).message}.`, {
+      cause,
+    })
+  }
   if (typeof values !== 'object' || values === null || Array.isArray(values)) {
     throw new MurmurError('bad-config', `${file} must hold "key: value" lines.`)
   }

@@ -9,6 +9,7 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { REJECTIONS, type RejectionCode } from '../../protocol/rejections.ts'
 import { digestOf, encodeSigned, recordIn, type SignedRecord, signedMessage } from '../../protocol/signed.ts'
 import { RecordsRequestSchema, type RecordsResponse, RecordsResponseSchema } from '../../protocol/wire_pb.ts'
+import { forgetOldest } from '../forget-oldest.ts'
 import { createRateLimit } from '../rate-limit.ts'
 import type { PeerParts } from './parts.ts'
 
@@ -32,8 +33,8 @@ const MORE_FIELDS = 64
 const FRAMING_BYTES = 8
 /** Pages that one member is answered: each costs a look at all records. */
 const ANSWERS = { perSecond: 2, burst: 2 * LIMITS.recordPages, keys: LIMITS.members }
-/** Digests remembered of records that were not taken and never will be: they would be sent each time again. */
-const USELESS = 4096
+/** Digests remembered of records that were not taken and never will be, the oldest forgotten first: they would be sent each time again. */
+const USELESS = LIMITS.members
 /** Milliseconds in which a member says whether this peer runs twice. */
 const STARTING_MILLIS = 3000
 
@@ -98,10 +99,14 @@ export function createExchange(parts: PeerParts, { records, take, isStalled }: E
     return [...all.slice(from), ...all.slice(0, from)]
   }
 
-  /** The digests told, as many as fit: others each time where not all do. */
+  /** The digests told, as many as fit: others each time where not all do, and what is of no use only in the room that is left. */
   function held(): { told: Set<string>; bytes: Uint8Array } {
-    const all = [...new Set([...records().map(digest), ...useless])]
+    const all = [...new Set(records().map(digest))]
     const told = new Set(all.length > MOST_DIGESTS ? rotated(all).slice(0, MOST_DIGESTS) : all)
+    for (const name of [...useless].reverse()) {
+      if (told.size >= MOST_DIGESTS) break
+      told.add(name)
+    }
     return { told, bytes: Buffer.from([...told].join(''), 'latin1') }
   }
 
@@ -134,8 +139,8 @@ export function createExchange(parts: PeerParts, { records, take, isStalled }: E
         return false
       }
       if (!OF_NO_USE.has(taken)) continue
-      if (useless.size >= USELESS) useless.clear()
       useless.add(name)
+      forgetOldest(useless, USELESS)
     }
     if (page.length > LIMITS.recordsPerPage) network.blame(from)
     return fresh > 0 && page.length <= LIMITS.recordsPerPage

@@ -1,6 +1,7 @@
 // Founding a network: a model, how to train and average it, and what data it takes become a signed task.
 import { codecOf } from '../../protocol/codec/index.ts'
-import { type Layout, layoutSize } from '../../protocol/layout.ts'
+import { MurmurError } from '../../protocol/errors.ts'
+import { exchangedSize, type Layout, layoutSize } from '../../protocol/layout.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { checkManifest, type Manifest, manifestSchema } from '../../protocol/manifest.ts'
 import { type Hash, payloadRoot } from '../../protocol/payload.ts'
@@ -9,6 +10,7 @@ import type { Selection } from '../data/spec.ts'
 import { agree, learningOf, lossOf, optimizerOf, readModelFile } from '../learning.ts'
 import type { TaskOptions } from '../options.ts'
 import type { Random, Signer } from '../ports.ts'
+import { encodePayload, type PayloadRules } from '../train/encoding.ts'
 
 /** Basis points in a whole. */
 const BASIS = 10_000
@@ -33,6 +35,8 @@ export async function foundTask(
 ): Promise<Founded> {
   const { graph, layout, params, schema } = await agree(await readModelFile(options.model, options.seed), data, options)
   const codec = codecOf(options.codec ?? defaultCodec(layout))
+  const maxAbs = Math.min(MAX_ABS, codec.largest)
+  checkWeights(params, layout, { codec: codec.name, maxAbs })
   const weights = codecOf('float32').encode(params)
   const reference = (bytes: Uint8Array) => ({ hash: hexOf(payloadRoot(bytes, parts.hash)), length: bytes.length })
   const manifest: Manifest = checkManifest(
@@ -58,7 +62,7 @@ export async function foundTask(
       },
       stop: { rounds: options.rounds, ...(options.targetAccuracy !== undefined && { targetAccuracy: options.targetAccuracy }) },
       admission: { mode: options.admission },
-      limits: { maxAbs: Math.min(MAX_ABS, codec.largest) },
+      limits: { maxAbs },
       weighting: 'none',
       privacy: { mode: 'none' },
       data: schema,
@@ -72,6 +76,14 @@ export async function foundTask(
       { hash: manifest.weights.hash, bytes: weights },
     ],
   }
+}
+
+/** Weights that nobody could announce. @throws model-invalid */
+function checkWeights(params: Float32Array, layout: Layout, rules: PayloadRules): void {
+  const { decoded } = encodePayload(params.subarray(0, exchangedSize(layout)), rules)
+  if ('values' in decoded) return
+  const what = decoded.rejected === 'not-finite' ? 'a number that is not finite' : `a value above ${rules.maxAbs}`
+  throw new MurmurError('model-invalid', `The model's weights hold ${what}, which others would refuse in an update (codec ${rules.codec}).`)
 }
 
 /** The founding options that a task shows; what a repeated command gives is held against them. */

@@ -1,28 +1,32 @@
 // Every signed record that reaches a peer, by gossip, by the state exchange or from its own disk: checked before use, counted where refused.
 // A reason becomes accept, ignore or reject, and somebody's fault or nobody's, by the table in protocol/rejections.ts alone.
-import { decodeGossip, type LoneRecord } from '../../protocol/gossip.ts'
+import type { LoneRecord } from '../../protocol/gossip.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { REJECTIONS, type RejectionCode } from '../../protocol/rejections.ts'
 import { decodeSigned, encodeSigned, type SignedRecord } from '../../protocol/signed.ts'
-import { inlineFits, openEvidence, openUpdate, type Update, type UpdateRules } from '../../protocol/update.ts'
+import { openEvidence, openUpdate, type Update, type UpdateRules } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
-import type { Verdict } from '../ports.ts'
-import { createRateLimit } from '../rate-limit.ts'
 import type { AddressBook, Way } from './address-book.ts'
 import type { Loop } from './loop.ts'
 import type { PeerParts } from './parts.ts'
 
-type Taken = 'new' | 'known' | RejectionCode
-type About = { from?: PeerId; author?: PeerId; round?: number }
+export type Taken = 'new' | 'known' | RejectionCode
+/** Of what was refused: who brought it, and what it says of itself. */
+export type About = { from?: PeerId; author?: PeerId; round?: number }
 
 export interface Inbox {
-  /** Judges a gossip message that a neighbour has handed over. */
-  validate(message: Uint8Array, from: PeerId): Verdict
+  readonly rules: UpdateRules
   /** Takes in a record that a member has told when it was asked. */
   take(record: SignedRecord, from: PeerId): Taken
   /** Takes in what a former process of this peer had stored. */
   recall(): void
+  /** Hands a checked update to the round; where it is new it is kept for a restart. */
+  takeUpdate(update: Update, about: About, inline?: Uint8Array): Taken
+  /** Takes in any record but an update. */
+  takeOther(record: LoneRecord, about: About, way: Way): Taken
+  /** Counts what is not taken. */
+  refuse(code: RejectionCode, about: About): RejectionCode
 }
 
 export function createInbox(
@@ -31,10 +35,8 @@ export function createInbox(
   emit: (event: PeerEvent) => void,
   { addresses, evidence }: { addresses: AddressBook; evidence: Map<PeerId, { first: Uint8Array; second: Uint8Array }> },
 ): Inbox {
-  const { network, members, clock, store, task, hash } = parts
+  const { network, members, clock, store, task } = parts
   const rules: UpdateRules = { task: task.id, codec: task.manifest.codec, length: task.exchanged, verify: parts.verify }
-  const { messagesPerSecond: perSecond, messagesBurst: burst } = LIMITS
-  const messages = createRateLimit({ perSecond, burst, keys: LIMITS.members }, clock)
 
   /** Others have shown two different updates for one round by this peer itself. */
   let isShutOut = false
@@ -45,7 +47,6 @@ export function createInbox(
     return code
   }
 
-  /** Hands a checked update to the round; where it is new it is kept for a restart. */
   function takeUpdate(update: Update, about: About, inline?: Uint8Array): Taken {
     const { author, round, envelope } = update
     if (author === network.self) loop.onOwnRecord(update)
@@ -86,7 +87,6 @@ export function createInbox(
     return 'new'
   }
 
-  /** Any record but an update. */
   function takeOther(record: LoneRecord, about: About, way: Way): Taken {
     if (record.kind === 'evidence') return takeEvidence(record, about)
     const { kind, envelope } = record
@@ -94,30 +94,11 @@ export function createInbox(
     return taken === 'new' || taken === 'known' ? taken : refuse(taken, about)
   }
 
-  function judge(taken: Taken): Verdict {
-    if (taken === 'new') return 'accept'
-    return taken === 'known' ? 'ignore' : REJECTIONS[taken].verdict
-  }
-
   return {
-    validate(message, from) {
-      // First of all: what follows costs a signature check.
-      if (!messages.take(from)) return judge(refuse('flood', { from }))
-      const decoded = decodeGossip(message)
-      if (typeof decoded === 'string') return judge(refuse(decoded, { from }))
-      if (decoded.type === 'evidence') return judge(takeEvidence(decoded, { from }))
-      if (decoded.type !== 'announcement') return judge(takeOther({ kind: decoded.type, envelope: decoded.envelope }, { from }, 'gossip'))
-      const update = openUpdate(decoded.record, rules)
-      if (typeof update === 'string') return judge(refuse(update, { from }))
-      // Who passed it on may know the author and have had no need to look at what rides along: it is not to blame for that.
-      if (decoded.membership.length > 0 && !members.isMember(update.author))
-        members.take({ kind: 'membership', envelope: decoded.membership })
-      const inline = decoded.inline.length > 0 ? decoded.inline : undefined
-      if (inline === undefined || inlineFits(update, inline, hash)) return judge(takeUpdate(update, { from }, inline))
-      // The record is good and its payload can still be pulled; only the messenger is at fault.
-      takeUpdate(update, { from })
-      return judge(refuse('bad-inline', { from, author: update.author, round: update.round }))
-    },
+    rules,
+    refuse,
+    takeUpdate,
+    takeOther,
     take(record, from) {
       if (record.kind !== 'update') return takeOther(record, { from }, 'exchange')
       const update = openUpdate(record.envelope, rules)

@@ -1,4 +1,5 @@
-// Where admission is by invitation: shows the own membership to whoever connects, for members who were away do not know it yet.
+// Where admission is by invitation: shows the own membership to members who were away and may not know it yet, and to those whom the user
+// named. Nobody else is to learn from it who takes part in what.
 import type { PeerId } from '../../protocol/identity.ts'
 import { decodeJoinResponse, encodeJoinRequest, JOIN_PROTOCOL, NO_PROOF } from '../../protocol/join.ts'
 import type { Task } from '../../protocol/task.ts'
@@ -14,9 +15,9 @@ const LONGEST_WAIT = 30
 /** Looks until one that knows is asked again: it may have turned this peer out since, or forgotten it, and would say so to nobody else. */
 const RENEW_WAIT = 20
 
-/** Returns what ends it. */
-export function introduceTo(parts: { network: Network; task: Task; book: MemberBook; clock: Clock }): () => void {
-  const { network, task, book, clock } = parts
+/** @param parts `named`: peers that the user named, who may be members that this peer does not know yet. Returns what ends it. */
+export function introduceTo(parts: { network: Network; task: Task; book: MemberBook; clock: Clock; named: readonly PeerId[] }): () => void {
+  const { network, task, book, clock, named } = parts
   if (book.mode === 'open') return () => {}
   /** Looks left until a connected peer is asked again, and how many it waited after its last refusal. */
   const waiting = new Map<PeerId, { left: number; wait: number }>()
@@ -40,7 +41,7 @@ export function introduceTo(parts: { network: Network; task: Task; book: MemberB
   }
 
   function look(): void {
-    const connected = new Set(network.connections())
+    const connected = new Set(network.connections().filter((peer) => book.isMember(peer) || named.includes(peer)))
     for (const peer of waiting.keys()) if (!connected.has(peer)) waiting.delete(peer)
     const membership = book.membershipOf(network.self)
     for (const peer of membership === undefined ? [] : connected) {

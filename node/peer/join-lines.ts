@@ -54,7 +54,12 @@ export function lineAddresses(own: readonly string[], known: readonly string[]):
  * Sees to it that an admin's printed line holds an invite, made once and kept; says how others join.
  * @throws bad-argument where the clock is absurd, disk-failed
  */
-export async function keptInvite(admission: Admission, book: MemberBook, self: PeerId, now: number): Promise<string | undefined> {
+export async function keptInvite(
+  admission: Pick<Admission, 'printed' | 'invite'>,
+  book: MemberBook,
+  self: PeerId,
+  now: number,
+): Promise<string | undefined> {
   if (book.mode === 'open') return undefined
   if (book.roleOf(self) !== 'admin') return 'Others join by invitation: an admin of the network makes one with `npx murmur invite`.'
   if (admission.printed() === undefined) {

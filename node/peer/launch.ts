@@ -1,34 +1,27 @@
-// A real peer from a directory: lock, identity, task, data, worker threads, libp2p; put together, started, and stopped in reverse.
+// A real peer from a directory: lock, identity, task, libp2p, what it learns with; put together, started, and stopped in reverse.
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
-import { splitWeights, trainingNotes } from '../../models/index.ts'
-import { isZooModel, zooModel } from '../../models/zoo/index.ts'
 import { type ErrorCode, isMurmurError, MurmurError } from '../../protocol/errors.ts'
+import type { PeerId } from '../../protocol/identity.ts'
 import { NO_PROOF } from '../../protocol/join.ts'
-import { layoutSize, sizeOf } from '../../protocol/layout.ts'
 import type { PayloadRef } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
-import { type LoadedData, loadData } from '../data/load.ts'
 import type { PeerEvent } from '../events.ts'
 import { createLibp2pNetwork } from '../host/libp2p-network.ts'
 import { createPayloadExchange } from '../host/payload-exchange.ts'
 import { misbehaving } from '../lab/misbehaviour.ts'
-import { dataOf, type LocalOptions } from '../options.ts'
+import type { LocalOptions } from '../options.ts'
 import type { Network } from '../ports.ts'
 import { sha256 as hash } from '../sha256.ts'
 import { diskError, writeDurable } from '../store/files.ts'
 import { type Identity, loadOrCreateIdentity } from '../store/identity.ts'
 import { lockDirectory } from '../store/lock.ts'
 import { openStore } from '../store/store.ts'
-import { createVerifier } from '../store/verify.ts'
-import { checkDataSet, evaluationBatch } from '../train/data-set.ts'
-import { runLimited } from '../train/limited.ts'
-import { createTrainer, type TrainerOptions } from '../train/trainer.ts'
+import { createVerifiers } from '../store/verify.ts'
 import { createAdmission } from './admission.ts'
-import { createAggregator } from './aggregator.ts'
 import { becomeMember, proofOf } from './become-member.ts'
 import { systemClock } from './clock.ts'
-import { serveControl } from './control.ts'
+import { type Methods, serveControl } from './control.ts'
 import { makeDirectory, writeTask } from './directory.ts'
 import { watchHealth } from './health.ts'
 import { introduceTo } from './introduction.ts'
@@ -40,7 +33,10 @@ import { controlMethods } from './methods.ts'
 import { obtainModel, obtainTask, type TaskModel, type TaskSource } from './obtain-task.ts'
 import type { PeerParts } from './parts.ts'
 import { createPeer, type Peer } from './peer.ts'
+import { prepareLearning } from './prepare-learning.ts'
 import { founderOf } from './signing.ts'
+import { collectGarbage } from './tidy.ts'
+import { keepUp } from './upkeep.ts'
 
 export interface LaunchOptions extends TaskSource {
   local: LocalOptions
@@ -59,14 +55,20 @@ export interface Running {
 
 /** Between two lines about a fetch. */
 const PROGRESS_MILLIS = 3000
-const MIB = 1024 * 1024
 
 const random = { bytes: (count: number) => new Uint8Array(randomBytes(count)) }
 
 /** @throws MurmurError with one sentence for a person; whatever was opened until then is closed again */
-export async function launch(options: LaunchOptions): Promise<Running> {
-  const { local, onProgress, signal } = options
+export async function launch(given: LaunchOptions): Promise<Running> {
+  const { local, signal } = given
   const told = createTold()
+  /** What commands can ask for; until the peer is up, what it is doing. */
+  let control: Methods | string = 'reading its directory'
+  const onProgress = (text: string) => {
+    if (typeof control === 'string') control = text
+    given.onProgress(text)
+  }
+  const options = { ...given, onProgress }
   const onEvent = told.emit
   told.subscribe(options.onEvent)
   const warn = (code: ErrorCode) => (message: string) => onEvent({ type: 'warning', code, message })
@@ -78,18 +80,19 @@ export async function launch(options: LaunchOptions): Promise<Running> {
   try {
     const dir = await makeDirectory(options.dir)
     undo.push(await lockDirectory(dir))
+    undo.push(await serveControl(dir, { methods: () => control, subscribe: told.subscribe }))
     const identity = await loadOrCreateIdentity(dir)
     const { signer } = identity
-    const verify = createVerifier()
+    const { verify, verifyElsewhere } = createVerifiers()
     const network = await startNetwork(identity, local, warn('port-not-opened'))
     undo.push(() => network.stop())
     const target: Partial<JoinTarget> = options.join ?? {}
-    const { reached, contact } = connectAll(
-      network,
-      [...new Set([...(local.bootstrap ?? []), ...(target.addresses ?? [])])],
-      warn('bootstrap-unreachable'),
+    let isOut = (_: PeerId): boolean => false
+    const { reached, contact } = connectAll(network, [...new Set([...(local.bootstrap ?? []), ...(target.addresses ?? [])])], {
+      warn: warn('bootstrap-unreachable'),
+      isWanted: (peer) => !isOut(peer),
       signal,
-    )
+    })
     const proof = target.task === undefined ? NO_PROOF : proofOf(target, Buffer.from(target.task, 'hex'), signer, random)
     const { task, isNew, objects } = await obtainTask({ ...options, dir }, proof, reached, contact, { network, random, hash, verify })
     const store = await openStore(dir, { layout: task.layout, onWarning: warn('disk-failed') })
@@ -98,6 +101,7 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     let peer: Peer | undefined
     const members = await createMemberBook({ task, store, verify, clock: systemClock, onWarning: tell })
     undo.push(() => members.close())
+    isOut = (peer) => members.revoked().has(peer)
     const founder = await founderOf(dir, task, signer)
     const admission = await createAdmission({
       ...{ network, task, book: members, signer, founder, store, clock: systemClock, random, verify },
@@ -112,7 +116,7 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     // Until the peer sees to it: who has become a member meanwhile is answered, and knows us.
     const stopAdmitting = members.subscribe(() => network.admit(admission.gate))
     undo.push(async () => stopAdmitting())
-    const stopIntroducing = introduceTo({ network, task, book: members, clock: systemClock })
+    const stopIntroducing = introduceTo({ network, task, book: members, clock: systemClock, named: reached })
     undo.push(async () => stopIntroducing())
     const exchange = createPayloadExchange({
       ...{ network, store, task: task.id, hash, clock: systemClock },
@@ -130,41 +134,17 @@ export async function launch(options: LaunchOptions): Promise<Running> {
       onProgress,
     )
 
-    onProgress('Reading the data ...')
-    const data = await readData(local, task, signer.peerId, onProgress)
-    undo.push(async () => await data.close?.())
-    onProgress(`Data: ${data.summary}.`)
-    const { loss, optimizer, work, data: schema } = task.manifest
-    const { threads, provider } = local
-    const learning = {
-      graph: model.graph,
-      loss,
-      optimizer,
-      batchSize: work.batchSize,
-      input: schema.input,
-      target: schema.target,
-      threads,
-      provider,
-    }
-    if (isNew) {
-      const isTrusted = objects.length > 0 || isBuiltIn(task, model.graph)
-      // What a stranger's model asks for, also to be understood, it asks for elsewhere.
-      const notes = isTrusted ? trainingNotes(model.graph, learning) : await tryModel(task, learning, data, options)
-      for (const note of notes) onProgress(note)
-      // Last, so that a directory with a task has all the rest, and a mistake until here can be mended by the same command.
-      await writeTask(dir, task.envelope)
-    }
-    const trainer = await createTrainer({ ...learning, data })
-    undo.push(() => trainer.stop())
-    const aggregator = createAggregator()
-    undo.push(() => aggregator.stop())
+    const learning = await prepareLearning({ task, graph: model.graph, local, peerId: signer.peerId, isNew, onProgress, signal })
+    undo.push(() => learning.stop())
+    // Last, so that a directory with a task has all the rest, and a mistake until here can be mended by the same command.
+    if (isNew) await writeTask(dir, task.envelope)
     const lines = createJoinLines({ network, task, hash, printed: admission.printed, known: () => peer?.knownAddresses() ?? [] })
     const parts: PeerParts = {
-      ...{ task, initial: model.initial, network, members, exchange, trainer, aggregator, store, clock: systemClock, random },
-      ...{ signer, verify, hash, joinLine: lines.printed },
-      ...(data.stream && { loadData: data.stream.load }),
+      ...{ task, initial: model.initial, network, members, exchange, store, clock: systemClock, random },
+      ...{ signer, verify, verifyElsewhere, hash, joinLine: lines.printed },
+      ...learning.parts,
       health: watchHealth(),
-      testAtEnd: local.test && data.test !== undefined,
+      twinCheck: local.twinCheck,
       onFinish: (params) => writeModel(dir, model, params),
       ...(local.probe !== undefined && { probe: local.probe }),
     }
@@ -175,11 +155,13 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     const log = openLog(dir)
     // The line may let its bearer in: it is no business of whoever reads the log.
     told.subscribe((event) => log('joinLine' in event ? { ...event, joinLine: '' } : event))
-    const methods = controlMethods({ peer, admission, book: members, task, verify, lines })
-    undo.push(await serveControl(dir, { methods, subscribe: told.subscribe }))
     undo.push(() => running.stop())
     await peer.start()
     stopAdmitting()
+    control = controlMethods({ peer, admission, book: members, task, verify, lines })
+    undo.push(async () => {
+      control = 'it is stopping'
+    })
 
     const note = await keptInvite(admission, members, signer.peerId, systemClock.wall()).catch((error: unknown) => {
       if (!isMurmurError(error)) throw error
@@ -195,11 +177,20 @@ export async function launch(options: LaunchOptions): Promise<Running> {
     told.subscribe(({ type }) => {
       if (type === 'addresses') writeLine().catch((error: unknown) => tell(diskError(local.joinFile ?? '', 'written', error)))
     })
+    const stopUpkeep = keepUp({
+      ...{ admission, book: members, self: signer.peerId, clock: systemClock, onWarning: tell },
+      onLine(why) {
+        onProgress(why)
+        onEvent({ type: 'addresses', addresses: network.addresses(), joinLine: lines.printed() })
+      },
+    })
+    undo.push(async () => stopUpkeep())
     const { round } = peer.status()
     const addresses = network.addresses()
     const about = { peer: signer.peerId, task: task.hex, name: task.manifest.name, addresses, joinLine, dir }
     onEvent({ type: 'ready', ...about, round, resumed: !isNew })
     if (note !== undefined) onProgress(note)
+    collectGarbage()
     return { peer, task, joinLine, dir, addresses, stop }
   } catch (error) {
     await stop()
@@ -232,14 +223,14 @@ async function startNetwork({ privateKey }: Identity, local: LocalOptions, onWar
 function connectAll(
   network: Network,
   addresses: readonly string[],
-  warn: (message: string) => void,
-  signal: AbortSignal,
-): { reached: string[]; contact: Promise<unknown> } {
-  const reached: string[] = []
+  how: { warn: (message: string) => void; isWanted: (peer: PeerId) => boolean; signal: AbortSignal },
+): { reached: PeerId[]; contact: Promise<unknown> } {
+  const { warn, isWanted, signal } = how
+  const reached: PeerId[] = []
   const attempts = addresses.map(async (address) => {
     const onRetry = (attempt: number, waitMillis: number, why: string) =>
       warn(`${address} does not answer (${why}); attempt ${attempt}, next in ${(waitMillis / 1000).toFixed(1)} s.`)
-    reached.push(await network.connect(address, { signal, onRetry }))
+    reached.push(await network.connect(address, { signal, isWanted, onRetry }))
   })
   const contact = Promise.any(attempts).catch((error: unknown) => {
     throw error instanceof AggregateError && error.errors.length > 0 ? error.errors[0] : nobodyToAsk()
@@ -255,52 +246,6 @@ const nobodyToAsk = (): MurmurError =>
     'not-admitted',
     'This directory holds no membership that counts, and no address of a member to ask for one: name one with --bootstrap, or start once with founder.key in the directory.',
   )
-
-function readData(local: LocalOptions, task: Task, peerId: string, tell: (text: string) => void): Promise<LoadedData> {
-  const { data, ...selection } = dataOf(local)
-  const [index = '', of = ''] = (local.shard ?? '').split('/')
-  const common = { of: Number(of), alpha: local.alpha, seed: local.dataSeed }
-  const shard = index === 'auto' ? { byPeerId: peerId, ...common } : { index: Number(index) - 1, ...common }
-  const { work, loss, data: schema } = task.manifest
-  return loadData(data, schema, {
-    selection,
-    ...(local.shard !== undefined && { shard }),
-    validation: local.validation,
-    seed: local.dataSeed,
-    withTest: local.test,
-    window: {
-      bytes: local.memory * MIB,
-      // A round's training sees each sample of its window once.
-      ...{ batchSize: work.batchSize, steps: work.steps },
-      check: (set) => checkDataSet('train', set, { ...schema, loss }),
-    },
-    tell,
-  })
-}
-
-/** Numbers of a batch up to which our own models are known to take little memory. */
-const SMALL_BATCH = 2 ** 20
-
-/** Whether a stranger's model is one of our own, which need no trial with batches of a usual size. */
-const isBuiltIn = ({ manifest: { model, work, data } }: Task, graph: Uint8Array): boolean =>
-  isZooModel(model.name) &&
-  work.batchSize * sizeOf(data.input.shape) <= SMALL_BATCH &&
-  Buffer.compare(splitWeights(zooModel(model.name, 1)).graph, graph) === 0
-
-/** @returns what training does that a user may not expect. @throws limit-exceeded, model-invalid */
-async function tryModel(
-  task: Task,
-  learning: Omit<TrainerOptions, 'data' | 'workers'> & Pick<LocalOptions, 'threads' | 'provider'>,
-  { train, validation, test }: LoadedData,
-  { onProgress, signal }: LaunchOptions,
-): Promise<string[]> {
-  onProgress('Trying the model in a process of its own, under limits of time and memory ...')
-  const onWait = (seconds: number) => onProgress(`Still trying the model, ${seconds} s ...`)
-  const sets = [train, validation, ...(test === undefined ? [] : [test])].filter(({ samples }) => samples > 0)
-  const evaluationBatches = sets.map((set) => evaluationBatch(set))
-  const job = { kind: 'step', ...learning, evaluationBatches, parameters: layoutSize(task.layout) } as const
-  return (await runLimited(job, { signal, onWait })).notes
-}
 
 /** Says every few seconds how far a long fetch has come. */
 function progressOf(ref: PayloadRef, say: (text: string) => void): (bytes: number) => void {

@@ -1,4 +1,6 @@
 // The own model: trained on this peer's data, aggregated with others' models or exchanged for theirs, evaluated and kept on disk.
+import type { DecodeFailure } from '../../protocol/codec/index.ts'
+import { MurmurError } from '../../protocol/errors.ts'
 import type { Update } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
 import type { AggregateOutcome, Checkpoint, EncodedInput } from '../ports.ts'
@@ -19,8 +21,11 @@ export interface Learner {
   adopt(vector: Float32Array | undefined): void
   /** The local work of a round; false where it was aborted. */
   train(round: number, signal: AbortSignal): Promise<boolean>
-  /** Signs and stores the model as the update of `round`, with a checkpoint; nothing where that round is signed already or overtaken. */
-  announce(round: number): Promise<void>
+  /**
+   * Signs and stores the model as the update of `round`, with a checkpoint unless it is final; nothing where that round is signed already or
+   * overtaken. A model that others would refuse is given up for the one that the last training began with. @throws training-diverged
+   */
+  announce(round: number, final?: boolean): Promise<void>
   /** Makes the aggregate of the own and others' models the new model. `held` are the payloads of `inputs`. */
   aggregate(round: number, f: number, inputs: readonly Update[], held: readonly EncodedInput[]): Promise<{ accuracy?: number }>
   /**
@@ -49,9 +54,18 @@ export function createLearner(parts: PeerParts, announcer: Announcer, emit: (eve
   }
 
   function withExchanged(vector: Float32Array): Float32Array {
-    const next = Float32Array.from(params)
+    if (task.exchanged === params.length) return vector.subarray(0, task.exchanged)
+    const next = new Float32Array(params)
     next.set(vector.subarray(0, task.exchanged))
     return next
+  }
+
+  async function announceModel(round: number, final: boolean): Promise<DecodeFailure | undefined> {
+    const checkpoint: Checkpoint = { round, stage: 'trained', steps, params, optimizer }
+    const forge = final ? undefined : parts.forge
+    const vector = forge?.({ start, trained: params, round }) ?? params
+    const update = { round, vector, final, accuracy, forged: forge !== undefined }
+    return announcer.announce(update, final ? undefined : () => store.saveCheckpoint(checkpoint))
   }
 
   const evaluate = (model: Float32Array) =>
@@ -109,9 +123,19 @@ export function createLearner(parts: PeerParts, announcer: Announcer, emit: (eve
       emit({ type: 'trained', round, steps: result.steps, samples: result.samples, loss: result.loss, seconds: result.millis / 1000 })
       return true
     },
-    announce(round) {
-      const vector = parts.forge ? parts.forge({ start, trained: params, round }) : params
-      return announcer.announce({ round, vector, final: false, accuracy }, () => save(round, 'trained'))
+    async announce(round, final = false) {
+      const refused = await announceModel(round, final)
+      if (refused === undefined) return
+      const what = refused === 'not-finite' ? 'a number that is not finite' : `a value above the ${limits.maxAbs} that others take`
+      const message = `The own model of round ${round} holds ${what}`
+      // Unlike what was trained since, it came from the network, or from the task.
+      params = start
+      optimizer = new Float32Array()
+      if ((await announceModel(round, final)) !== undefined) {
+        throw new MurmurError('training-diverged', `${message}, before any training: the task's weights or its codec do not go together.`)
+      }
+      const help = 'The one that its training began with goes out instead; lower the learning rate or set clipNorm.'
+      emit({ type: 'warning', code: 'training-diverged', message: `${message}. ${help}` })
     },
     async aggregate(round, f, inputs, held) {
       // As others decode it; the model as it is where nothing was announced for this round.

@@ -35,6 +35,10 @@ export interface MemberBook {
   whyRevoked(peer: PeerId): Certificate[]
   /** Public keys of those whom an admin has revoked. */
   revokedBy(issuer: PeerId): Uint8Array[]
+  /** Public keys of those who would come back with the end of an admin's time, for `signer` to revoke anew; none where its own is over. */
+  lapsingFor(signer: PeerId): Uint8Array[]
+  /** What else would follow if these were revoked: who is no member then, and who is no more revoked, by peer id. */
+  ifRevoked(subjects: readonly PeerId[]): { ended: PeerId[]; back: PeerId[] }
   /** Members that came by an invite: their public keys. */
   invitedBy(invite: PeerId): Uint8Array[]
   /** Why nobody can become a member by this invite. */
@@ -81,15 +85,16 @@ export async function createMemberBook(parts: MemberBookParts): Promise<MemberBo
   let hasWarned = false
   let closed = false
 
-  function judge(): Standing {
-    return standingOf({ memberships: [...memberships.values()], revocations: [...revocations.values()] }, root, seconds())
+  function judge(more: readonly Revocation[] = []): Standing {
+    return standingOf({ memberships: [...memberships.values()], revocations: [...revocations.values(), ...more] }, root, seconds())
   }
+
+  const takesPart = (peer: PeerId, { members, revoked }: Standing) => (mode === 'open' ? !revoked.has(peer) : members.has(peer))
 
   /** Judges anew and tells what has changed. */
   function update(): void {
     const was = standing
     standing = judge()
-    const takesPart = (peer: PeerId, { members, revoked }: Standing) => (mode === 'open' ? !revoked.has(peer) : members.has(peer))
     for (const peer of new Set([was, standing].flatMap(({ members, revoked }) => [...members.keys(), ...revoked]))) {
       const member = takesPart(peer, standing)
       const [before, after] = [was.members.get(peer), standing.members.get(peer)]
@@ -139,7 +144,8 @@ export async function createMemberBook(parts: MemberBookParts): Promise<MemberBo
     if (typeof revocation === 'string') return revocation
     const { subject, issuer } = revocation
     const code = standing.refusal({ kind: 'revocation', of: revocation })
-    if (code !== undefined) return code
+    // What was held as long as its signer was an admin is what others may have to revoke anew.
+    if (code !== undefined && !(isRestoring && code === 'expired')) return code
     const place = `${subject} ${issuer}`
     const held = revocations.get(place)
     if (held !== undefined && !isNewer(held, revocation)) return 'known'
@@ -245,11 +251,27 @@ export async function createMemberBook(parts: MemberBookParts): Promise<MemberBo
       return held(({ kind, of }) => (kind === 'revocation' ? counting.includes(of) : of.role === 'admin' && issuers.has(of.subject)))
     },
     revokedBy: (issuer) => [...revocations.values()].flatMap((of) => (of.issuer === issuer ? [of.key] : [])),
+    lapsingFor(signer) {
+      // Time has passed since the last certificate came.
+      const { lasts, lapsing } = judge()
+      const keys = new Map([...revocations.values()].flatMap(({ subject, key }) => (lapsing.has(subject) ? [[subject, key]] : [])))
+      return lasts(signer) ? [...keys.values()] : []
+    },
+    ifRevoked(subjects) {
+      const nothing = new Uint8Array()
+      const after = judge(subjects.map((subject) => ({ subject, issuer: task.founder, issuedAt: 0, key: nothing, envelope: nothing })))
+      const peers = [...new Set([...standing.members.keys(), ...standing.revoked])].filter((peer) => !subjects.includes(peer))
+      return {
+        ended: peers.filter((peer) => takesPart(peer, standing) && !takesPart(peer, after)),
+        back: peers.filter((peer) => standing.revoked.has(peer) && !after.revoked.has(peer)),
+      }
+    },
     invitedBy: (invite) =>
       [...standing.members.values()].flatMap(({ membership }) =>
         membership?.invite !== undefined && peerIdOf(membership.invite) === invite ? [membership.key] : [],
       ),
-    inviteRefusal: (invite) => standing.inviteRefusal(invite),
+    // An invite ends by itself, which nothing else here need notice.
+    inviteRefusal: (invite) => judge().inviteRefusal(invite),
     subscribe(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)

@@ -34,6 +34,16 @@ const revokeParams = z.strictObject({
   restore: z.boolean().default(false),
 })
 
+/** Of a revocation that is made, or would be. */
+export interface RevokeAnswer {
+  /** Peers and invites. */
+  revoked: PeerId[]
+  /** Members that fall with them, as those whom a revoked admin had let in. */
+  ended: PeerId[]
+  /** Peers and invites whose revocation ends with the admin that had made it. */
+  back: PeerId[]
+}
+
 export interface PeersAnswer {
   self: PeerId
   mode: 'open' | 'invite'
@@ -73,6 +83,14 @@ export function controlMethods(parts: {
     return [publicKeyOf(fullId(id ?? '', known))!]
   }
 
+  /** @throws bad-argument */
+  function consequences(given: z.output<typeof revokeParams>): RevokeAnswer {
+    const keys = targets(given)
+    const revoked = keys.map(peerIdOf)
+    if (revoked.includes(self())) throw new MurmurError('bad-argument', 'A peer does not revoke itself: stop it, or ask another admin.')
+    return { revoked, ...admission.consequences(keys, given.restore) }
+  }
+
   return {
     status: () => peer.status(),
     peers: (): PeersAnswer => ({
@@ -92,14 +110,12 @@ export function controlMethods(parts: {
         throw new MurmurError('bad-argument', 'This network is open: whoever has the line that `murmur start` prints takes part.')
       return { joinLine: lines.with(await admission.invite({ ...rest, role, memberSeconds })) }
     },
-    async revoke(params) {
+    consequences: (params): RevokeAnswer => consequences(parse(revokeParams, params)),
+    async revoke(params): Promise<RevokeAnswer> {
       const given = parse(revokeParams, params)
-      const keys = targets(given)
-      if (keys.some((key) => peerIdOf(key) === self())) {
-        throw new MurmurError('bad-argument', 'A peer does not revoke itself: stop it, or ask another admin.')
-      }
-      await admission.revoke(keys, given.restore)
-      return { revoked: keys.map(peerIdOf) }
+      const follows = consequences(given)
+      await admission.revoke(targets(given), given.restore)
+      return follows
     },
   }
 }

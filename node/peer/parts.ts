@@ -1,9 +1,9 @@
 // What a peer is made of: the ports, and the task it works on.
-import type { Verify } from '../../protocol/envelope.ts'
+import type { Proof, Verify } from '../../protocol/envelope.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import type { Hash } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
-import type { Aggregator, Clock, Network, PayloadExchange, Random, Signer, Store, Trainer } from '../ports.ts'
+import type { Aggregator, Clock, Encode, Network, PayloadExchange, Random, Signer, Store, Trainer } from '../ports.ts'
 import type { MemberBook } from './member-book.ts'
 
 /** Turns the honest update of a round into what a misbehaving peer announces. */
@@ -19,11 +19,15 @@ export interface PeerParts {
   exchange: PayloadExchange
   trainer: Trainer
   aggregator: Aggregator
+  /** Where it is done in another thread: encoding takes a large model long enough to make this one late. */
+  encode?: Encode
   store: Store
   clock: Clock
   random: Random
   signer: Signer
   verify: Verify
+  /** The same in other threads, for what comes by gossip: a check takes longer than all else that is done with a record. Never rejects. */
+  verifyElsewhere?: (...proof: Proof) => Promise<boolean>
   hash: Hash
   /** The line that others join with, with the addresses of now: told again when those change. */
   joinLine?: () => string
@@ -33,6 +37,8 @@ export interface PeerParts {
   loadData?: (round: number) => Promise<number>
   /** Runs once the peer has finished: exports the model; returns its path. */
   onFinish?: (params: Float32Array) => Promise<string>
+  /** False: members that see another process with this identity are not believed. */
+  twinCheck?: boolean
   /** Reads the test set, once, when the peer has finished. */
   testAtEnd?: boolean
   /** Test tasks only: announce this instead of the honest update. */

@@ -1,6 +1,6 @@
 // A running peer: wires the pure round machine to the network, the trainer, the aggregator and the store behind their ports.
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
-import { encodeRecord, gossipId, type LoneRecord } from '../../protocol/gossip.ts'
+import { encodeRecord, type LoneRecord } from '../../protocol/gossip.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { JOIN_PROTOCOL, TASK_PROTOCOL } from '../../protocol/join.ts'
 import { initialState } from '../../protocol/round/reducer.ts'
@@ -16,6 +16,7 @@ import type { MemberEvent } from './member-book.ts'
 import type { PeerParts } from './parts.ts'
 import { describeMembers, type MemberStatus, type PeerStatus, told, type Waiting } from './status.ts'
 import { awaitNoTwin } from './twins.ts'
+import { createValidator } from './validator.ts'
 
 export type { MemberStatus, PeerStatus } from './status.ts'
 
@@ -193,8 +194,7 @@ export function createPeer(parts: PeerParts): Peer {
       exchange.serve()
       inbox.recall()
       await network.subscribe(topicOf(task), {
-        validate: inbox.validate,
-        messageId: (message) => gossipId(message, parts.hash),
+        ...createValidator(parts, loop, inbox, stopping.signal),
         onPeer(peer) {
           loop.dispatch({ type: 'peer', peer, now: clock.now() })
           tellPeers()

@@ -1,13 +1,18 @@
 // Others' payloads: those that came beside their records, and those pulled; one at a time of each author, and through the gate.
+import { isMurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import type { RejectionCode } from '../../protocol/rejections.ts'
 import { hexOf } from '../../protocol/task.ts'
 import type { Update } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
 import type { PeerParts } from './parts.ts'
 
 export interface Puller {
-  /** Holds the payload of `update` in the store; true where it passed the gate, undefined where nobody waits for it any more. */
+  /**
+   * Holds the payload of `update` in the store; true where it passed the gate, undefined where nobody waits for it any more.
+   * @throws disk-failed: a full disk is this peer's own, and nothing that its author could help
+   */
   pull(update: Update): Promise<boolean | undefined>
   /** Ends the pulls of these authors. */
   abort(authors: readonly PeerId[]): void
@@ -23,13 +28,30 @@ export function createPuller(parts: PeerParts, emit: (event: PeerEvent) => void,
   const inlined = new Map<string, Uint8Array>()
   const pulling = new Map<PeerId, AbortController>()
 
-  async function fetch(update: Update, signal: AbortSignal): Promise<Uint8Array> {
+  /** Why it does not pass the gate, undefined where it does. */
+  async function check(update: Update, signal: AbortSignal): Promise<RejectionCode | undefined> {
     const key = hexOf(update.payload.hash)
     const inline = inlined.get(key)
     if (inline !== undefined) await store.putObject(key, inline)
     inlined.delete(key)
+    const rules = { codec, length: task.exchanged, maxAbs: limits.maxAbs }
     const others = () => network.peers().filter((peer) => peer !== update.author)
-    return exchange.pull(update.payload, () => [update.author, ...others()], { signal })
+    let isHere = false
+    try {
+      return await exchange.lend(
+        update.payload,
+        () => [update.author, ...others()],
+        (payload) => {
+          isHere = true
+          return aggregator.check(payload, rules)
+        },
+        { signal },
+      )
+    } catch (error) {
+      // A full disk is this peer's own, and nothing that the author could help; nor is what fails in the gate.
+      if (isHere || isMurmurError(error, 'disk-failed')) throw error
+      return 'unavailable'
+    }
   }
 
   return {
@@ -41,12 +63,10 @@ export function createPuller(parts: PeerParts, emit: (event: PeerEvent) => void,
       pulling.set(author, controller)
       const signal = AbortSignal.any([controller.signal, stopping])
       try {
-        const payload = await fetch(update, signal).catch(() => undefined)
+        const code = await check(update, signal)
         if (signal.aborted) return undefined
-        const rules = { codec, length: task.exchanged, maxAbs: limits.maxAbs }
-        const code = payload === undefined ? 'unavailable' : await aggregator.check(payload, rules)
-        if (payload !== undefined && code === undefined) emit({ type: 'received', round, author, bytes: payload.length })
-        else if (code !== undefined) emit({ type: 'rejected', code, author, round })
+        if (code === undefined) emit({ type: 'received', round, author, bytes: update.payload.length })
+        else emit({ type: 'rejected', code, author, round })
         return code === undefined
       } finally {
         if (pulling.get(author) === controller) pulling.delete(author)

@@ -1,7 +1,7 @@
 // Before anything is signed: does another process run with this identity, and have others seen newer rounds of it than this directory knows?
 // Two that sign different updates for one round look like a cheat, and the network shuts their identity out for good.
 import { MurmurError } from '../../protocol/errors.ts'
-import type { PeerId } from '../../protocol/identity.ts'
+import { type PeerId, shortId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { PeerParts } from './parts.ts'
 
@@ -28,11 +28,12 @@ export interface TwinCheck {
 }
 
 /**
+ * `twinCheck` false: the user is sure that there is no other; what members know of newer rounds still counts.
  * Resolves once it is safe to sign: members say that this identity runs once; or nobody is there, and what was never used has no twin, and
  * who needs no other goes on alone. @throws identity-twin
  */
 export async function awaitNoTwin(
-  { network, members, clock, task }: PeerParts,
+  { network, members, clock, task, twinCheck = true }: PeerParts,
   { isResuming, isTwin, liars, tell, signal }: TwinCheck,
 ): Promise<void> {
   const pause = (millis: number) => new Promise<void>((done) => void clock.after(millis, done))
@@ -46,18 +47,18 @@ export async function awaitNoTwin(
   while (!signal.aborted) {
     const others = present().filter((peer) => !mute.includes(peer))
     const asked = others.slice(0, twinUntil === undefined ? ASKED : LIMITS.fullView)
-    const answers = await Promise.allSettled(asked.map(isTwin))
-    const heard = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
-    const claims = heard.filter(Boolean).length
-    if (heard.length > 0 && claims === 0) return
-    if (claims > 0) {
+    const answers = await Promise.all(asked.map(async (peer) => ({ peer, isTwin: await isTwin(peer).catch(() => undefined) })))
+    const heard = answers.filter(({ isTwin }) => isTwin !== undefined)
+    const claiming = heard.flatMap(({ peer, isTwin }) => (isTwin ? [peer] : []))
+    if (heard.length > 0 && (claiming.length === 0 || !twinCheck)) return
+    if (claiming.length > 0) {
       twinUntil ??= clock.now() + TWIN_MILLIS
       if (clock.now() >= twinUntil) {
         // Never on the word of those who may lie, as long as others say that there is none.
-        if (claims > liars() || claims === heard.length) throw twin()
+        if (claiming.length > liars() || claiming.length === heard.length) throw twin(claiming, heard.length)
         return
       }
-      tell('another process with the identity of this peer to end', twinUntil - clock.now())
+      tell(`another process with the identity of this peer to end (${named(claiming)} can see one)`, twinUntil - clock.now())
       await pause(AGAIN_MILLIS)
       continue
     }
@@ -69,8 +70,18 @@ export async function awaitNoTwin(
   }
 }
 
-const twin = (): MurmurError =>
+/** Members named in a sentence. */
+const NAMED = 3
+
+const named = (peers: readonly PeerId[]): string =>
+  peers
+    .slice(0, NAMED)
+    .map((peer) => `…${shortId(peer)}`)
+    .join(', ') + (peers.length > NAMED ? ` and ${peers.length - NAMED} more` : '')
+
+/** Who is alone with one that lies would never start again: people can know better, and say so. */
+const twin = (claiming: readonly PeerId[], heard: number): MurmurError =>
   new MurmurError(
     'identity-twin',
-    'Another process runs with the identity of this peer, perhaps from a copy of its directory: stop one of them; to run two peers, join with an empty directory.',
+    `Another process runs with the identity of this peer, perhaps from a copy of its directory: ${named(claiming)} can see it (${claiming.length} of ${heard} members asked). Stop one of them; to run two peers, join with an empty directory. Only if you are sure that no other runs, start this one with --no-twin-check: were there one, the network would shut both out for good.`,
   )

@@ -3,7 +3,7 @@
 export const AUDIT_FILE = 'state.sqlite'
 
 /** Raised when a table changes: a file of another version is set aside. */
-export const SCHEMA_VERSION = 1
+export const SCHEMA_VERSION = 2
 
 /** Times are milliseconds since 1970, durations seconds. A rejection without an author or a round has '' or -1. */
 export const SCHEMA = `
@@ -15,7 +15,7 @@ export const SCHEMA = `
   ) STRICT;
   CREATE TABLE IF NOT EXISTS inputs (
     round INTEGER NOT NULL, author TEXT NOT NULL, input_round INTEGER NOT NULL,
-    weight REAL, distance REAL, kept INTEGER NOT NULL, why TEXT NOT NULL,
+    weight REAL, distance REAL, kept INTEGER NOT NULL, why TEXT NOT NULL, clip REAL, trimmed REAL,
     PRIMARY KEY (round, author)
   ) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS rejections (

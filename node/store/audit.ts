@@ -137,8 +137,8 @@ function rowsOf(event: PeerEvent, at: number): [keyof ReturnType<typeof prepare>
       return [
         ['aggregated', [round, at, rule, f, accepted, trimmed, rejected, influence, seconds]],
         ...inputs.map((input): ['input', Row] => {
-          const { author, weight, distance, kept, why } = input
-          return ['input', [round, author, input.round, weight, distance, Number(kept), why]]
+          const { author, weight, distance, kept, why, clip = null, trimmed = null } = input
+          return ['input', [round, author, input.round, weight, distance, Number(kept), why, clip, trimmed]]
         }),
         ['forgetInputs', [round - INPUT_ROUNDS]],
       ]
@@ -219,7 +219,7 @@ function prepare(database: DatabaseSync) {
     trained: upsert('steps, samples, train_loss, train_seconds', '?, ?, ?, ?'),
     aggregated: upsert('rule, f, accepted, trimmed, rejected, influence, aggregate_seconds', '?, ?, ?, ?, ?, ?, ?'),
     evaluated: upsert('loss, accuracy', '?, ?'),
-    input: database.prepare('INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?)'),
+    input: database.prepare('INSERT OR REPLACE INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)'),
     forgetInputs: database.prepare('DELETE FROM inputs WHERE round < ?'),
     happened: database.prepare('INSERT INTO happenings (at, type, round, event) VALUES (?, ?, ?, ?)'),
     addRejection: database.prepare('UPDATE rejections SET count = count + ?, last = ? WHERE code = ? AND author = ? AND round = ?'),

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import type { InputAudit } from '../../protocol/aggregation/types.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { AUDIT_FILE } from './audit-schema.ts'
@@ -27,14 +28,10 @@ export interface RoundHistory {
 }
 
 /** What a round did with one input. */
-export interface InputHistory {
+export interface InputHistory extends InputAudit {
   author: PeerId
   /** The round that the input was announced for. */
   round: number
-  weight: number
-  distance: number
-  kept: boolean
-  why: string
 }
 
 /** How often something was turned away; `author` and `round` where they were known. */
@@ -80,6 +77,8 @@ export function readInputs(dir: string, round: number): InputHistory[] {
       distance: number(row.distance) ?? Number.NaN,
       kept: row.kept === 1,
       why: String(row.why),
+      ...(typeof row.clip === 'number' && { clip: row.clip }),
+      ...(typeof row.trimmed === 'number' && { trimmed: row.trimmed }),
     })),
   )
 }

@@ -1,6 +1,6 @@
 // Encoded payloads on disk, each in a file named by its root hash.
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { MurmurError } from '../../protocol/errors.ts'
@@ -10,7 +10,7 @@ import { sha256 } from '../sha256.ts'
 import { guarded, readIfPresent, sweepTemporary, writeDurable } from './files.ts'
 import { openPartFile } from './parts.ts'
 
-export type Objects = Pick<Store, 'putObject' | 'getObject' | 'pruneObjects' | 'openPart'>
+export type Objects = Pick<Store, 'putObject' | 'getObject' | 'fileOf' | 'pruneObjects' | 'openPart'>
 
 const NAME = /^[0-9a-f]{64}$/
 const PART = /^([0-9a-f]{64})\.part$/
@@ -32,6 +32,20 @@ export async function openObjects(dir: string): Promise<Objects> {
     throw new MurmurError('bad-argument', `"${root.slice(0, 80)}" is not the hash of a payload: 64 lowercase hex digits are.`)
   }
 
+  async function getObject(root: string): Promise<Uint8Array | undefined> {
+    const path = pathOf(root)
+    const bytes = await readIfPresent(path)
+    if (bytes === undefined) good.delete(root)
+    if (bytes === undefined || good.has(root)) return bytes
+    // Left by another process: a disk may have damaged it since. Without it, the payload is simply pulled again.
+    if ((await rootOf(bytes)) !== root) {
+      await guarded(path, 'removed', () => rm(path, { force: true }))
+      return undefined
+    }
+    good.add(root)
+    return bytes
+  }
+
   return {
     async putObject(root, bytes) {
       const path = pathOf(root)
@@ -39,18 +53,12 @@ export async function openObjects(dir: string): Promise<Objects> {
       await writeDurable(path, bytes)
       good.add(root)
     },
-    async getObject(root) {
+    getObject,
+    async fileOf(root) {
       const path = pathOf(root)
-      const bytes = await readIfPresent(path)
-      if (bytes === undefined) good.delete(root)
-      if (bytes === undefined || good.has(root)) return bytes
-      // Left by another process: a disk may have damaged it since. Without it, the payload is simply pulled again.
-      if ((await rootOf(bytes)) !== root) {
-        await guarded(path, 'removed', () => rm(path, { force: true }))
-        return undefined
-      }
-      good.add(root)
-      return bytes
+      // One that another process left is verified by being read.
+      const isThere = good.has(root) ? await isFile(path) : (await getObject(root)) !== undefined
+      return isThere ? path : undefined
     },
     async pruneObjects(keep) {
       const names = await guarded(folder, 'read', () => readdir(folder))
@@ -64,12 +72,12 @@ export async function openObjects(dir: string): Promise<Objects> {
         await guarded(join(folder, name), 'removed', () => rm(join(folder, name), { force: true }))
       }
     },
-    async openPart(root, length) {
+    async openPart(root, length, memory = new Uint8Array(length)) {
       const path = pathOf(root)
       open.add(root)
       const close = () => open.delete(root)
       try {
-        const part = await openPartFile(`${path}.part`, path, root, length)
+        const part = await openPartFile(`${path}.part`, path, root, memory)
         const { finish, leave } = part
         return Object.assign(part, {
           async finish() {
@@ -84,6 +92,13 @@ export async function openObjects(dir: string): Promise<Objects> {
       }
     },
   }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  )
 }
 
 /** As protocol/payload.ts's `payloadRoot`, in hex, letting others run in between. */

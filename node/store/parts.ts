@@ -13,10 +13,11 @@ import { guarded, readIfPresent, syncFolder } from './files.ts'
 /** Chunks hashed before others get the event loop: 1 MiB, about half a millisecond. */
 const CHUNKS_A_TURN = 4
 
-/** @param path of the part; @param whole of the object that it becomes. @throws disk-failed */
-export async function openPartFile(path: string, whole: string, root: string, length: number): Promise<PartialObject> {
+/** @param path of the part; @param whole of the object that it becomes; @param payload what it is put together in. @throws disk-failed */
+export async function openPartFile(path: string, whole: string, root: string, payload: Uint8Array): Promise<PartialObject> {
+  const { length } = payload
   const left = await readPart(path, root, length)
-  const payload = left?.payload ?? new Uint8Array(length)
+  if (left !== undefined) payload.set(left.payload)
   const file = await guarded(path, 'written', () => open(path, left === undefined ? 'w+' : 'r+'))
   /** The first write that failed, such as for a full disk: then the part is of no use, and `finish` says why. */
   let failed: { error: unknown } | undefined

@@ -1,14 +1,20 @@
-// The Trainer port on onnxruntime: worker threads that hold the compiled model and look at the data in shared memory.
+// The Trainer port on onnxruntime: worker threads that hold the compiled model and look at the data in shared memory. They begin with the
+// first call and end when none has come for a while: whoever does not train needs neither onnxruntime nor its threads.
 import { Worker } from 'node:worker_threads'
 import type { InputOptions, LossOptions, OptimizerOptions, TargetOptions } from '../../models/index.ts'
 import { loadModel } from '../../models/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
 import type { DataSet } from '../data/spec.ts'
-import type { Trainer } from '../ports.ts'
+import type { Encoded, Trainer } from '../ports.ts'
 import { callWorker, type WorkerClient } from '../worker-rpc.ts'
+import { copyOf } from './copy.ts'
 import { checkDataSet, type DataSets, SPLITS } from './data-set.ts'
+import type { PayloadRules } from './encoding.ts'
 import type { Halt, TrainWorkerHandlers } from './worker.ts'
+
+/** Milliseconds without a call after which the workers end: longer than a round gathers, as compiling the model again takes seconds. */
+const REST_MILLIS = 60_000
 
 export interface TrainerOptions {
   /** The hollow ONNX graph. */
@@ -25,9 +31,18 @@ export interface TrainerOptions {
   provider?: string
   /** Calls that may run at once, each in a thread of its own; more wait their turn. Default 1. */
   workers?: number
+  /** Compile the model now, so that what is wrong with it is told at once (default); otherwise the first call does. */
+  prepared?: boolean
+  /** Milliseconds without a call after which the workers end; the next call begins them anew. */
+  restMillis?: number
 }
 
-export type WorkerOptions = Omit<Required<TrainerOptions>, 'workers'>
+export type WorkerOptions = Omit<Required<TrainerOptions>, 'workers' | 'prepared' | 'restMillis'>
+
+export interface WorkerTrainer extends Trainer {
+  /** The beginning of a vector, what is exchanged of it, as a payload. */
+  encode(values: Float32Array, rules: PayloadRules): Promise<Encoded>
+}
 
 /** How samples fall into batches, see createBatches. */
 export interface BatchOrder {
@@ -47,8 +62,8 @@ interface Member {
 /**
  * @throws model-invalid, operator-unsupported, task-unsupported, limit-exceeded for what cannot be trained; data-invalid
  */
-export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
-  const { data, workers = 1, threads = 1, provider = 'cpu', ...task } = options
+export async function createTrainer(options: TrainerOptions): Promise<WorkerTrainer> {
+  const { data, workers = 1, threads = 1, provider = 'cpu', prepared = true, restMillis = REST_MILLIS, ...task } = options
   const size = layoutSize(loadModel(task.graph).layout)
   const sets: DataSets = { train: shared(data.train), validation: shared(data.validation), ...(data.test && { test: shared(data.test) }) }
   for (const split of SPLITS) if (sets[split] !== undefined) checkDataSet(split, sets[split], task)
@@ -57,6 +72,9 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
   const members: Member[] = []
   const waiting: ((member: Member) => void)[] = []
   const running = new Set<Halt>()
+  /** Ends of workers that were let go. */
+  const ending = new Set<Promise<void>>()
+  let rest: NodeJS.Timeout | undefined
   let stopped = false
 
   function hire(): Member {
@@ -71,12 +89,14 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 
   /** A worker that is free now, or a new one while there may be more, or the next to be free. @throws cancelled */
   function take(signal: AbortSignal | undefined): Promise<Member> | Member {
+    clearTimeout(rest)
     const free = members.find(({ busy }) => !busy)
     if (free !== undefined) {
       free.busy = true
       return free
     }
-    if (members.length < workers && !stopped) return hire()
+    if (stopped) throw new MurmurError('worker-failed', 'The trainer was asked for work after it was stopped.')
+    if (members.length < workers) return hire()
     return new Promise((resolve, reject) => {
       const begin = (member: Member) => {
         signal?.removeEventListener('abort', leave)
@@ -93,8 +113,22 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
 
   function giveBack(member: Member): void {
     const next = waiting.shift()
-    if (next === undefined) member.busy = false
-    else next(member)
+    if (next !== undefined) {
+      next(member)
+      return
+    }
+    member.busy = false
+    if (stopped || members.some(({ busy }) => busy)) return
+    clearTimeout(rest)
+    rest = setTimeout(letGo, restMillis).unref()
+  }
+
+  function letGo(): void {
+    for (const { client } of members.splice(0)) {
+      const ended = client.stop()
+      ending.add(ended)
+      ended.finally(() => ending.delete(ended))
+    }
   }
 
   /** Runs `call` on a worker, with a number that `signal` or `stop` raises. */
@@ -116,38 +150,35 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
     }
   }
 
-  function checkLength(name: string, values: Float32Array, ...lengths: number[]): void {
-    if (!lengths.includes(values.length)) {
-      throw new MurmurError('bad-argument', `${name} has ${values.length} values; the task's model needs ${lengths.join(' or ')}.`)
-    }
+  /** A copy, which is moved: the caller's vector stays as it is. @throws bad-argument */
+  function copyOfParams(params: Float32Array): Promise<Float32Array<ArrayBuffer>> {
+    if (params.length === size) return copyOf(params)
+    throw new MurmurError('bad-argument', `params has ${params.length} values; the task's model needs ${size}.`)
   }
 
   async function stop(): Promise<void> {
     stopped = true
+    clearTimeout(rest)
     for (const halt of running) halt.fill(1)
-    await Promise.all(members.map(({ client }) => client.stop()))
+    letGo()
+    await Promise.all(ending)
   }
 
-  const first = hire()
-  let optimizerSize: number
-  try {
-    optimizerSize = (await first.client.call('prepare', undefined)).optimizerSize
-  } catch (error) {
-    await stop()
-    throw error
+  if (prepared) {
+    try {
+      await run(undefined, (client) => client.call('prepare', undefined))
+    } catch (error) {
+      await stop()
+      throw error
+    }
   }
-  giveBack(first)
   return {
     size,
-    optimizerSize,
     trainSamples: sets.train.samples,
     validationSamples: sets.validation.samples,
     train: ({ params, optimizer, steps, millis = Number.POSITIVE_INFINITY, seed, stepsBefore, order, signal }) =>
-      run(signal, (client, halt) => {
-        checkLength('params', params, size)
-        checkLength('optimizer', optimizer, 0, optimizerSize)
-        // Copies, which are moved: the caller's vectors stay as they are.
-        const copies = { params: params.slice(), optimizer: optimizer.slice() }
+      run(signal, async (client, halt) => {
+        const copies = { params: await copyOfParams(params), optimizer: await copyOf(optimizer) }
         const batches = { shuffle: true, epochs: false, first: 0, ...order }
         return client.call('train', { ...copies, steps: Math.max(1, steps), millis, seed, stepsBefore, order: batches, halt }, [
           copies.params.buffer,
@@ -155,10 +186,14 @@ export async function createTrainer(options: TrainerOptions): Promise<Trainer> {
         ])
       }),
     evaluate: ({ params, split, samples, signal }) =>
-      run(signal, (client, halt) => {
-        checkLength('params', params, size)
-        const copy = params.slice()
+      run(signal, async (client, halt) => {
+        const copy = await copyOfParams(params)
         return client.call('evaluate', { params: copy, split, samples, halt }, [copy.buffer])
+      }),
+    encode: (values, rules) =>
+      run(undefined, async (client) => {
+        const copy = await copyOf(values)
+        return client.call('encode', { values: copy, ...rules }, [copy.buffer])
       }),
     stop,
   }

@@ -5,10 +5,11 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node'
 import { compileEvaluation, compileTraining, hasScores, learningRateAt, loadModel, onlyBatch } from '../../models/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
-import type { Evaluation, TrainResult } from '../ports.ts'
+import type { Encoded, Evaluation, TrainResult } from '../ports.ts'
 import { serveWorker, transferring } from '../worker-rpc.ts'
 import { type Batches, type Block, createBatches, strided } from './batches.ts'
 import { evaluationBatch, type Split } from './data-set.ts'
+import { encodePayload, type PayloadRules } from './encoding.ts'
 import { createTally, summarize } from './metrics.ts'
 import { createPace } from './pace.ts'
 import { createSession, dataFeeds, floats, floatsOf, rows } from './session.ts'
@@ -113,6 +114,9 @@ async function train(call: TrainCall): Promise<TrainResult> {
   const batches = batchesOf(call.seed, call.order)
   const { optimizerSize } = await trainingSession(batchSize)
   const anchor = floats(call.params, size)
+  if (call.optimizer.length !== 0 && call.optimizer.length !== optimizerSize) {
+    throw new MurmurError('bad-argument', `optimizer has ${call.optimizer.length} values; the task's needs 0 or ${optimizerSize}.`)
+  }
   let state: State = { params: call.params, optimizer: call.optimizer.length === 0 ? new Float32Array(optimizerSize) : call.optimizer }
   const losses: number[] = []
   let samples = 0
@@ -231,12 +235,19 @@ async function evaluate({ params, split, samples, halt }: EvaluateCall): Promise
 }
 
 /** Compiles the training graph, so that what is wrong with a model or a task is said at once. */
-async function prepare(_: undefined): Promise<{ optimizerSize: number }> {
-  const { optimizerSize } = await trainingSession(batchSize)
-  return { optimizerSize }
+async function prepare(_: undefined): Promise<void> {
+  await trainingSession(batchSize)
 }
 
-const handlers = { prepare, train, evaluate }
+function encode({ values, ...rules }: { values: Float32Array } & PayloadRules): Encoded {
+  const encoded = encodePayload(values, rules)
+  const { payload, decoded } = encoded
+  // What others decode may be a view of the payload.
+  const buffers = new Set([payload.buffer, ...('values' in decoded ? [decoded.values.buffer] : [])])
+  return transferring(encoded, [...buffers] as ArrayBuffer[])
+}
+
+const handlers = { prepare, train, evaluate, encode }
 export type TrainWorkerHandlers = typeof handlers
 
 // On Linux this is the thread's own priority: the thread that talks to other peers goes first where cores are few.

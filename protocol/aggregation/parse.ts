@@ -1,57 +1,73 @@
-// The grammar of rules: `stage | stage | rule`, each `name` or `name(a=1, b=2)`. Knows no rule; index.ts does.
+// The grammar of rules: `stage | stage | rule`, each `name`, `name(a=1, b=word)` or `name(1)`, whose value is that of the first parameter.
+// Knows no rule; index.ts does. The lab's attacks are written alike.
 import { MurmurError } from '../errors.ts'
 import { LIMITS } from '../limits.ts'
 
-/** A name and its parameters, in the order written. */
+export type Value = number | string
+
+/** A name and its parameters, in the order written; a value without a name has the key ''. */
 export interface Call {
   name: string
-  parameters: ReadonlyMap<string, number>
+  parameters: ReadonlyMap<string, Value>
 }
 
 /** Stages of a rule: each pre-aggregation costs n^2 d, and more than three in a row has no use in the literature. */
 const MAX_STAGES = 4
 
-const STAGE = /^([a-z][a-z0-9-]*)(?:\s*\(([^()]*)\))?$/
-const PARAMETER = /^([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)$/
+const STAGE = /^([a-z][a-z0-9+-]*)(?:\s*\(([^()]*)\))?$/
+const PARAMETER = /^(?:([a-zA-Z][a-zA-Z0-9]*)\s*=\s*)?(?:(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([a-z][a-z0-9+-]*))$/
 
 /** Splits the text of a rule into calls, the last of which is the rule itself. @throws task-invalid */
 export function parseCalls(text: string): Call[] {
-  if (text.length > LIMITS.nameLength) {
-    throw new MurmurError('task-invalid', `The aggregation rule has ${text.length} characters; at most ${LIMITS.nameLength} are allowed.`)
-  }
+  checkLength(text, 'aggregation rule')
   const stages = text.split('|')
   if (stages.length > MAX_STAGES) {
     throw new MurmurError('task-invalid', `The aggregation rule chains ${stages.length} stages; at most ${MAX_STAGES} are allowed.`)
   }
-  return stages.map((stage) => parseCall(stage.trim(), text))
-}
-
-function parseCall(stage: string, text: string): Call {
-  const match = STAGE.exec(stage)
-  if (match === null) {
+  return stages.map((stage) => {
+    const call = callOf(stage.trim(), 'aggregation rule')
+    if (call !== undefined) return call
     throw new MurmurError(
       'task-invalid',
       `The aggregation rule ${JSON.stringify(text)} is not of the form "name", "name(a=1, b=2)" or "name | name".`,
     )
-  }
+  })
+}
+
+/** Parses one call. @param what it is, for errors, such as 'attack' @throws task-invalid */
+export function parseCall(text: string, what: string): Call {
+  checkLength(text, what)
+  const call = callOf(text.trim(), what)
+  if (call !== undefined) return call
+  throw new MurmurError('task-invalid', `The ${what} ${JSON.stringify(text)} is not of the form "name" or "name(a=1, b=2)".`)
+}
+
+function checkLength(text: string, what: string): void {
+  if (text.length <= LIMITS.nameLength) return
+  throw new MurmurError('task-invalid', `The ${what} has ${text.length} characters; at most ${LIMITS.nameLength} are allowed.`)
+}
+
+function callOf(stage: string, what: string): Call | undefined {
+  const match = STAGE.exec(stage)
+  if (match === null) return undefined
   const name = match[1]!
-  const parameters = new Map<string, number>()
+  const parameters = new Map<string, Value>()
   for (const part of (match[2] ?? '').trim() === '' ? [] : match[2]!.split(',')) {
-    const parameter = PARAMETER.exec(part.trim())
-    const value = Number(parameter?.[2])
-    if (parameter === null || !Number.isFinite(value)) {
+    const [, key = '', number, word] = PARAMETER.exec(part.trim()) ?? []
+    const value = number === undefined ? word : Number(number)
+    // A value without a name is the first parameter's, so nothing may come before it.
+    const misplaced = key === '' && parameters.size > 0 && !parameters.has('')
+    if (value === undefined || (typeof value === 'number' && !Number.isFinite(value)) || misplaced) {
       throw new MurmurError(
         'task-invalid',
-        `The parameter ${JSON.stringify(part.trim())} of "${name}" in the aggregation rule is not of the form key=number.`,
+        `The parameter ${JSON.stringify(part.trim())} of "${name}" in the ${what} is not of the form key=number.`,
       )
     }
-    if (parameters.has(parameter[1]!)) {
-      throw new MurmurError(
-        'task-invalid',
-        `The parameter "${parameter[1]}" of "${name}" in the aggregation rule is given twice; give it once.`,
-      )
+    if (parameters.has(key)) {
+      const twice = key === '' ? 'A value without a name' : `The parameter "${key}"`
+      throw new MurmurError('task-invalid', `${twice} of "${name}" in the ${what} is given twice; give it once.`)
     }
-    parameters.set(parameter[1]!, value)
+    parameters.set(key, value)
   }
   return { name, parameters }
 }

@@ -1,66 +1,90 @@
 // Composes stages into a rule: checks the inputs, runs pre-aggregations and the reducer, and writes the audit of the original inputs.
-import { MurmurError } from '../errors.ts'
-import { distancesFrom, pairwiseDistances } from './distances.ts'
-import { mixedRows, rowsOf, type Vector } from './rows.ts'
-import type { PreAggregation, Reducer } from './stages.ts'
-import type { AggregateInputs, AggregateResult, Rule } from './types.ts'
+import { checkFinite, checkOptions, checkWeights } from './checks.ts'
+import type { Matrix, Vector } from './matrix.ts'
+import { plainMatrix } from './plain.ts'
+import { remembered } from './remembered.ts'
+import type { Mix, PreAggregation, Reduced, Reducer, Round } from './stages.ts'
+import type { AggregateInputs, AggregateOptions, AggregateResult, InputAudit, Rule } from './types.ts'
 
 export function composeRule(text: string, pre: readonly PreAggregation[], reducer: Reducer): Rule {
-  const minInputs = (f: number) => Math.max(reducer.minInputs(f), ...pre.map((stage) => stage.minInputs(f)))
+  const minInputs = (f: number) => pre.reduceRight((after, stage) => stage.minInputs(f, after), reducer.minInputs(f))
+  const weighs = [...pre, reducer].every((stage) => stage.weighs)
 
-  function run({ vectors, own, f, shared = vectors[0]?.length ?? 0 }: AggregateInputs): AggregateResult {
-    checkInputs(text, vectors, own, f, shared, minInputs)
-    const n = vectors.length
-    const original = rowsOf(vectors)
-    let rows = original
-    let fromOwn: Float64Array | undefined
-    const mixes: number[][][] = []
-    for (const stage of pre) {
-      const squared = pairwiseDistances(rows, shared)
-      fromOwn ??= squared.subarray(own * n, (own + 1) * n)
-      const lists = stage.lists(squared, n, f)
-      mixes.push(lists)
-      rows = mixedRows(rows, lists)
-    }
-    fromOwn ??= distancesFrom(original, own, shared)
-    const output = vectors[own] instanceof Float64Array ? new Float64Array(original.length) : new Float32Array(original.length)
-    // The last mix is undone first: what a mixed row weighs is shared by the rows it was made of.
-    const weights = mixes.reduceRight(spread, reducer.reduce(rows, f, output))
-    const inputs = Array.from(weights, (weight, i) => {
-      const lonely = pre.findIndex((_, stage) => mixes[stage]!.every((list, row) => row === i || !list.includes(i)))
-      const why = n > 1 && lonely >= 0 ? pre[lonely]!.alone : reducer.why(weight * n)
-      return { weight, distance: Math.sqrt(fromOwn[i]!), kept: weight > 0, why }
-    })
-    return { output, inputs }
+  function run({ vectors, ...options }: AggregateInputs): AggregateResult {
+    const matrix = plainMatrix(vectors)
+    checkOptions(text, minInputs, matrix, options)
+    checkFinite(vectors)
+    const output = vectors[options.own] instanceof Float64Array ? new Float64Array(matrix.length) : new Float32Array(matrix.length)
+    return { output, inputs: apply(matrix, options, output) }
   }
-  return { text, minInputs, run }
+
+  function apply(matrix: Matrix, options: AggregateOptions, output: Vector): InputAudit[] {
+    checkOptions(text, minInputs, matrix, options)
+    const original = remembered(matrix)
+    const n = matrix.count
+    const { own, f, shared = matrix.length, seed = 0 } = options
+    const weights = options.weights === undefined ? alike(n) : checkWeights(text, weighs, n, options.weights)
+    let rows = original
+    let round: Round = { f, own, shared, weights, seed }
+    const mixes: Mix[] = []
+    for (const stage of pre) {
+      const mix = stage.mix(rows, round)
+      mixes.push(mix)
+      rows = rows.mixed(mix.weights)
+      // A stage that weighs leaves each row its weight; after any other all count alike.
+      round = { ...round, own: mix.place[round.own]!, weights: stage.weighs ? round.weights : alike(rows.count) }
+    }
+    const reduced = reducer.reduce(rows, round, output)
+    return audit(pre, mixes, reducer, reduced, original.distancesFrom(own, shared))
+  }
+
+  return { text, minInputs, run, apply }
 }
 
-function spread(weights: Float64Array, lists: readonly (readonly number[])[]): Float64Array {
-  const spreadOut = new Float64Array(weights.length)
-  for (const [row, list] of lists.entries()) for (const i of list) spreadOut[i]! += weights[row]! / list.length
+const alike = (n: number): Float64Array => new Float64Array(n).fill(1 / n)
+
+function audit(
+  pre: readonly PreAggregation[],
+  mixes: readonly Mix[],
+  reducer: Reducer,
+  reduced: Reduced,
+  fromOwn: Float64Array,
+): InputAudit[] {
+  // The last mix is undone first: the factor of a mixed row is shared by the rows it was made of.
+  const weights = mixes.reduceRight(spread, reduced.weights)
+  const clips = reduced.clip !== undefined || mixes.some((mix) => mix.clip !== undefined)
+  return Array.from(weights, (weight, i) => {
+    let [row, clip, lonely] = [i, 1, undefined as string | undefined]
+    for (const [stage, mix] of mixes.entries()) {
+      const inPlace = mix.place[row]!
+      if (mix.place.length > 1 && !usedElsewhere(mix, row, inPlace)) lonely ??= pre[stage]!.alone
+      clip *= mix.clip?.[row] ?? 1
+      row = inPlace
+    }
+    clip *= reduced.clip?.[row] ?? 1
+    const kept = weight > 0
+    // What was lost to clipping is told apart from what the rule left out.
+    const why = lonely ?? reducer.why(kept ? (weight * weights.length) / clip : 0)
+    return {
+      weight,
+      distance: Math.sqrt(fromOwn[i]!),
+      kept,
+      why: kept && clip < 1 ? `${why}, clipped` : why,
+      ...(clips && { clip }),
+      ...(reduced.trimmed && { trimmed: reduced.trimmed[row]! }),
+    }
+  })
+}
+
+function spread(weights: Float64Array, mix: Mix): Float64Array {
+  const n = mix.place.length
+  const spreadOut = new Float64Array(n)
+  for (const [row, weight] of weights.entries()) for (let i = 0; i < n; i++) spreadOut[i]! += weight * mix.weights[row * n + i]!
   return spreadOut
 }
 
-function checkInputs(text: string, vectors: readonly Vector[], own: number, f: number, shared: number, minInputs: (f: number) => number) {
-  if (!Number.isInteger(f) || f < 0) throw new MurmurError('bad-argument', `f is ${f}; it must be a whole number of attackers, 0 or more.`)
-  const n = vectors.length
-  if (n < minInputs(f)) {
-    throw new MurmurError(
-      'too-few-inputs',
-      `The rule "${text}" needs at least ${minInputs(f)} vectors to withstand ${f} ${f === 1 ? 'attacker' : 'attackers'}, but has ${n}; wait for more peers.`,
-    )
-  }
-  if (vectors[own] === undefined) throw new MurmurError('bad-argument', `There is no own vector at index ${own} of ${n}.`)
-  const length = vectors[own].length
-  const other = vectors.find((vector) => vector.length !== length)
-  if (other !== undefined) {
-    throw new MurmurError(
-      'bad-argument',
-      `Vectors of ${length} and of ${other.length} coordinates cannot be aggregated; decode them for one task.`,
-    )
-  }
-  if (!Number.isInteger(shared) || shared < 0 || shared > length) {
-    throw new MurmurError('bad-argument', `The shared part is ${shared} coordinates long; it must be between 0 and ${length}.`)
-  }
+function usedElsewhere({ weights, place }: Mix, row: number, inPlace: number): boolean {
+  const n = place.length
+  for (let i = 0; i < weights.length / n; i++) if (i !== inPlace && weights[i * n + row] !== 0) return true
+  return false
 }

@@ -1,21 +1,54 @@
 // The two kinds of stages a rule is made of.
-import type { Rows, Vector } from './rows.ts'
+import type { Matrix, Vector } from './matrix.ts'
+
+/** What is known of a round besides its rows. */
+export interface Round {
+  f: number
+  /** Index of the row that is the own vector, or that it is mixed into. */
+  own: number
+  /** Leading coordinates that distances see. */
+  shared: number
+  /** What each row counts for; they sum to 1. All alike unless every stage so far weighs. */
+  weights: Float64Array
+  seed: number | string
+}
 
 /** Turns n rows into one vector. */
 export interface Reducer {
   /** Fewest rows with which it withstands f attackers. */
   minInputs(f: number): number
-  /** Writes the result into `output` and returns each row's weight in it; weights sum to 1. */
-  reduce(rows: Rows, f: number, output: Vector): Float64Array
+  /** It heeds `round.weights`. Others refuse weights: silently ignoring them would mislead. */
+  weighs?: true
+  /** Writes the result into `output`. */
+  reduce(rows: Matrix, round: Round, output: Vector): Reduced
   /** Says what became of an input whose weight is `share` times an equal one. */
   why(share: number): string
 }
 
-/** Replaces every row by the mean of some rows. */
+export interface Reduced {
+  /** Factor of each row in the output. */
+  weights: Float64Array
+  /** What each row was scaled by; 1 where it was not. */
+  clip?: Float64Array
+  /** Share of coordinates in which each row was trimmed. */
+  trimmed?: Float64Array
+}
+
+/** Turns n rows into others, each a weighted sum of them. */
 export interface PreAggregation {
-  minInputs(f: number): number
-  /** For each row the rows whose mean replaces it; `squared`: the n x n squared distances. */
-  lists(squared: Float64Array, n: number, f: number): number[][]
-  /** What to say of an input that is in no other row's list. */
-  alone: string
+  /** Fewest rows with which it withstands f attackers and leaves `after` rows to what follows. */
+  minInputs(f: number, after: number): number
+  weighs?: true
+  mix(rows: Matrix, round: Round): Mix
+  /** What to say of an input that is in no row but the one in its place. */
+  alone?: string
+}
+
+export interface Mix {
+  /** m x n, row-major: the new row i is the sum of weights[i * n + j] x row j. */
+  weights: Float64Array
+  /** For each old row the new one in its place. */
+  place: readonly number[]
+  /** What each old row was scaled by. */
+  clip?: Float64Array
 }

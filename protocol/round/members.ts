@@ -2,6 +2,7 @@
 import type { PeerId } from '../identity.ts'
 import { enlist } from './sample.ts'
 import type { Member, RoundConfig, RoundState } from './state.ts'
+import { roundOf } from './view.ts'
 
 /** The state with some fields of a known member changed; `undefined` removes a field. Unknown members are left unknown. */
 export function withMember(state: RoundState, id: PeerId, change: { [K in keyof Member]?: Member[K] | undefined }): RoundState {
@@ -48,11 +49,11 @@ export function evict(state: RoundState, peers: readonly PeerId[]): RoundState {
 }
 
 /** Enters `round`: records held as future that it has caught up with become the latest ones. */
-export function reached(state: RoundState, round: number): RoundState {
+export function reached(state: RoundState, round: number, config: RoundConfig): RoundState {
   const members = new Map<PeerId, Member>()
   for (const [id, member] of state.members) {
     const { future, ...rest } = member
-    members.set(id, future !== undefined && future.round <= round ? { ...rest, latest: future, pull: 'none' } : member)
+    members.set(id, future !== undefined && roundOf(future, config) <= round ? { ...rest, latest: future, pull: 'none' } : member)
   }
   return { ...state, round, members }
 }

@@ -1,21 +1,10 @@
 // The round machine: (state, event) -> (state, effects). It holds no clock; every event that time matters to carries it.
-import { sameUpdate, type Update } from '../update.ts'
-import { ARRIVALS_KEPT, gatherMillis } from './deadline.ts'
+import { gatherMillis } from './deadline.ts'
+import { shutOut, takePayload, takeRecord } from './intake.ts'
 import { admit, evict, passOver, reached, withMember } from './members.ts'
 import { draw, extend } from './sample.ts'
 import type { RoundConfig, RoundEffect, RoundEvent, RoundState, Step } from './state.ts'
-import {
-  awaited,
-  delivering,
-  furthest,
-  futureIsBounded,
-  honestRound,
-  inputsOf,
-  isCollecting,
-  neededInputs,
-  neededOthers,
-  targetMet,
-} from './view.ts'
+import { awaited, delivering, honestRound, inputsOf, isCollecting, neededInputs, neededOthers, targetMet } from './view.ts'
 
 /** Rounds behind the honest members at which a peer jumps: one round behind is ordinary lag. */
 const JUMP_LAG = 2
@@ -54,14 +43,17 @@ export function reduce(state: RoundState, event: RoundEvent, config: RoundConfig
       return proceed(withMember(state, event.peer, { present: false }), config, event.now)
     case 'evict':
       return { state: evict(state, event.peers), effects: [{ type: 'wake', at: 0 }] }
-    case 'record':
-      return takeRecord(state, event, config)
+    case 'record': {
+      const { isNews, rejected, ...taken } = takeRecord(state, event, config)
+      if (!isNews) return { ...taken, ...(rejected && { rejected }) }
+      return { ...proceed(taken.state, config, event.now), ...(rejected && { rejected }) }
+    }
     case 'evidence':
       return shutOut(state, event.updates, config)
     case 'trained':
       return state.phase === 'training' && inHand ? trained(state, config, event.now) : same(state)
     case 'payload':
-      return takePayload(state, event, config)
+      return proceed(takePayload(state, event), config, event.now)
     case 'aggregated':
       return state.phase === 'aggregating' && inHand ? endRound(state, event, config) : same(state)
     case 'aggregate-failed':
@@ -84,7 +76,7 @@ const after = (effects: readonly RoundEffect[], step: Step): Step => ({ ...step,
 
 function start(state: RoundState, { now, resume }: Of<'start'>, config: RoundConfig): Step {
   if (resume === undefined) return proceed(state, config, now)
-  const resumed = reached(state, resume.round)
+  const resumed = reached(state, resume.round, config)
   if (resume.stage === 'trained') return gather(draw(resumed, config, now), config, now, [{ type: 'announce', round: resume.round }])
   if (resume.stage === 'final') return { state: { ...resumed, phase: 'finished' }, effects: [{ type: 'publish', round: resume.round }] }
   return next(resumed, config, now)
@@ -125,7 +117,7 @@ function mayMove(state: RoundState, ahead: number, config: RoundConfig, now: num
 function begin(state: RoundState, config: RoundConfig, now: number): Step {
   const round = state.round + 1
   const { firstRound = round } = state
-  const drawn = draw({ ...reached(state, round), phase: 'training', firstRound }, config, now)
+  const drawn = draw({ ...reached(state, round, config), phase: 'training', firstRound }, config, now)
   return after([{ type: 'train', round }], pullKnown(extend(drawn, config, now)))
 }
 
@@ -136,7 +128,7 @@ function begin(state: RoundState, config: RoundConfig, now: number): Step {
 function move(state: RoundState, ahead: number, config: RoundConfig, now: number): Step {
   const from = state.syncFrom ?? state.round
   const effects: RoundEffect[] = state.phase === 'training' ? [{ type: 'cancel-training' }] : []
-  const drawn = draw({ ...reached(state, ahead), targetRounds: 0 }, config, now)
+  const drawn = draw({ ...reached(state, ahead, config), targetRounds: 0 }, config, now)
   if (from === 0 || ahead - from > config.syncLag) return collect({ ...drawn, phase: 'syncing', syncFrom: from }, config, now, effects)
   return arrive(drawn, from, config, now)
 }
@@ -182,11 +174,15 @@ function pullKnown(state: RoundState): Step {
 }
 
 function tryAggregate(state: RoundState, config: RoundConfig, now: number): Step {
-  if (now < state.deadline && awaited(state).length > 0) return same(state)
+  const missing = awaited(state)
+  if (now < state.deadline && missing.length > 0) return same(state)
   const inputs = inputsOf(state, config)
   // Too few: the update stays on offer and the round waits; the rule is never weakened.
   if (inputs.length + 1 < neededInputs(state, config)) return same(state)
-  return { state: { ...state, phase: 'aggregating' }, effects: [{ type: 'aggregate', round: state.round, f: state.f, inputs }] }
+  // One that died may never have been connected: whoever let a deadline pass without a word is waited for again once it is heard of.
+  const silent = missing.filter((id) => (state.members.get(id)?.latest?.round ?? 0) < state.round)
+  const next = silent.reduce((before, id) => withMember(before, id, { present: false }), state)
+  return { state: { ...next, phase: 'aggregating' }, effects: [{ type: 'aggregate', round: state.round, f: state.f, inputs }] }
 }
 
 /** A state is taken over once, so all that is on its way is awaited, up to the deadline. */
@@ -225,54 +221,6 @@ function wake(state: RoundState, now: number, config: RoundConfig): Step {
   for (const [id, member] of retrying.members) if (member.pull === 'failed') retrying = withMember(retrying, id, { pull: 'none' })
   const pulled = pullKnown(retrying)
   return { state: pulled.state, effects: [...step.effects, ...pulled.effects, { type: 'wake', at: now + RETRY_MILLIS }] }
-}
-
-/** Takes a checked record into the view, or says why not. An author's rounds strictly increase. */
-function takeRecord(state: RoundState, { update, now }: Of<'record'>, config: RoundConfig): Step {
-  const { author, round } = update
-  const rejected = (code: NonNullable<Step['rejected']>): Step => ({ state, effects: [], rejected: code })
-  if (author === config.self) return rejected('own')
-  if (state.shutOut.has(author)) return rejected('shut-out')
-  const known = state.members.get(author)
-  const held = [known?.latest, known?.future, known?.ready].find((other) => other?.round === round)
-  if (held !== undefined)
-    return sameUpdate(held, update) ? rejected('duplicate') : { ...shutOut(state, [held, update], config), rejected: 'shut-out' }
-  if (known !== undefined && round < furthest(known)) return rejected('stale-round')
-  if (round < state.round - config.staleness && !update.final)
-    return { ...rejected('stale-round'), state: admit(state, author, now, config) }
-  const isFar = futureIsBounded(state, config) && round > Math.max(state.round, honestRound(state, config)) + config.futureRounds
-  const admitted = admit(state, author, now, config)
-  if (!admitted.members.has(author)) return rejected('not-a-member')
-  const taken = withMember(admitted, author, round <= state.round ? { latest: update, pull: 'none' } : { future: update })
-  // Not passed on, or one author could make ever new ones; but held: where this peer was away, enough of them say how far the others are.
-  return isFar ? { ...proceed(taken, config, now), rejected: 'future-round' } : proceed(taken, config, now)
-}
-
-function takePayload(state: RoundState, { update, ok, now }: Of<'payload'>, config: RoundConfig): Step {
-  const member = state.members.get(update.author)
-  if (member === undefined) return same(state)
-  const current = member.latest !== undefined && sameUpdate(member.latest, update)
-  let next = state
-  if (ok && (member.ready?.round ?? 0) < update.round) next = withMember(next, update.author, { ready: update })
-  if (current) next = withMember(next, update.author, { pull: ok ? 'none' : 'failed' })
-  if (ok && update.round === state.round && (state.phase === 'training' || state.phase === 'gathering')) {
-    const late = state.phase === 'gathering' ? now - state.announcedAt : 0
-    next = { ...next, arrivals: [...state.arrivals, late].slice(-ARRIVALS_KEPT) }
-  }
-  return proceed(next, config, now)
-}
-
-/** Two different records of one round are proof: nothing by their author counts any more. Being an outlier never is. */
-function shutOut(state: RoundState, [first, second]: readonly [Update, Update], config: RoundConfig): Step {
-  // Full only where keys cost nothing, and then nobody may be let back in by a flood of others.
-  if (state.shutOut.has(first.author) || state.shutOut.size >= config.maxMembers) return same(state)
-  return {
-    state: { ...state, shutOut: new Set([...state.shutOut, first.author]) },
-    effects: [
-      { type: 'equivocation', first, second },
-      { type: 'wake', at: 0 },
-    ],
-  }
 }
 
 /** Some payloads failed the gate after all: their authors' vectors are gone and the round goes on without them. */

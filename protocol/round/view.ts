@@ -16,12 +16,15 @@ export const isCollecting = ({ phase }: RoundState): boolean => phase === 'gathe
 
 export const furthest = (member: Member): number => Math.max(member.latest?.round ?? 0, member.future?.round ?? 0)
 
+/** The round that a record counts in: who has finished the last one tells its result as that of the next, in which nobody takes part. */
+export const roundOf = (update: Update, { stop }: RoundConfig): number => Math.min(update.round, stop.rounds ?? update.round)
+
 /** Attackers to assume in the network: it began with `minPeers` members, however few a newcomer has met. */
 const assumed = (state: RoundState, config: RoundConfig): number => config.byzantine(Math.max(state.members.size + 1, config.minPeers))
 
 /**
  * J, the (b+1)-th highest latest round among distinct members: at least one honest member has reached it.
- * 0 where too few have announced anything.
+ * 0 where too few have announced anything; never beyond the last round.
  */
 export function honestRound(state: RoundState, config: RoundConfig): number {
   const rounds: number[] = []
@@ -29,7 +32,7 @@ export function honestRound(state: RoundState, config: RoundConfig): number {
     if (!state.shutOut.has(id) && furthest(member) > 0) rounds.push(furthest(member))
   }
   rounds.sort((a, b) => b - a)
-  return rounds[assumed(state, config)] ?? 0
+  return Math.min(rounds[assumed(state, config)] ?? 0, config.stop.rounds ?? Number.POSITIVE_INFINITY)
 }
 
 /** True where enough members have announced for `honestRound` to bound the future. */
@@ -37,14 +40,14 @@ export const futureIsBounded = (state: RoundState, config: RoundConfig): boolean
   [...state.members.values()].filter((member) => furthest(member) > 0).length > 2 * assumed(state, config)
 
 /** True where a record counts in `round`: announced in [round - tau, round], or final. */
-const counts = (update: Update | undefined, round: number, staleness: number): update is Update =>
-  update !== undefined && update.round <= round && (update.final || update.round >= round - staleness)
+const counts = (update: Update | undefined, round: number, config: RoundConfig): update is Update =>
+  update !== undefined && roundOf(update, config) <= round && (update.final || update.round >= round - config.staleness)
 
 /** The vectors at hand, own not included: each attempted author's newest one that counts. */
 export function inputsOf(state: RoundState, config: RoundConfig): Update[] {
   return state.attempted.flatMap((id) => {
     const ready = state.shutOut.has(id) ? undefined : state.members.get(id)?.ready
-    return counts(ready, state.round, config.staleness) ? [ready] : []
+    return counts(ready, state.round, config) ? [ready] : []
   })
 }
 
@@ -68,8 +71,8 @@ export const delivering = (state: RoundState): PeerId[] =>
 export function failed(state: RoundState, id: PeerId, config: RoundConfig, now: number): boolean {
   const member = state.members.get(id)
   if (member === undefined || state.shutOut.has(id)) return true
-  if (counts(member.ready, state.round, config.staleness)) return false
-  if (counts(member.latest, state.round, config.staleness)) return member.pull === 'failed'
+  if (counts(member.ready, state.round, config)) return false
+  if (counts(member.latest, state.round, config)) return member.pull === 'failed'
   return !member.present || member.future !== undefined || (isCollecting(state) && now >= state.deadline)
 }
 

@@ -17,12 +17,12 @@ const cosine = (steps: number, rounds: number): string[] =>
 const FULL: Scale = {
   ...{ peers: 12, attackers: ['equivocate', 'flood', 'withhold', 'bad-chunks'], rounds: 30, leastRounds: 25 },
   ...{ kills: 8, downSeconds: [0, 5], pauses: 8, pauseSeconds: [3, 9], partitions: 3, partitionSeconds: [8, 16] },
-  ...{ alpha: 0.1, byzantineShare: 0.25, gatherSeconds: [8, 20], work: cosine(60, 30), seconds: 1200, stallSeconds: 240 },
+  ...{ alpha: 0.1, byzantineShare: 0.1, gatherSeconds: [12, 20], work: cosine(150, 30), seconds: 1200, stallSeconds: 240 },
 }
 const QUICK: Scale = {
-  ...{ peers: 6, attackers: ['equivocate', 'bad-chunks'], rounds: 8, leastRounds: 6 },
+  ...{ peers: 6, attackers: ['equivocate', 'bad-chunks'], rounds: 16, leastRounds: 12 },
   ...{ kills: 2, downSeconds: [0, 2], pauses: 2, pauseSeconds: [3, 6], partitions: 1, partitionSeconds: [5, 8] },
-  ...{ alpha: 0.5, byzantineShare: 0.2, gatherSeconds: [4, 10], work: cosine(100, 8), seconds: 400, stallSeconds: 150 },
+  ...{ alpha: 0.5, byzantineShare: 0.2, gatherSeconds: [4, 10], work: cosine(100, 16), seconds: 400, stallSeconds: 150 },
 }
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, seed: { type: 'string', default: '1' } } })

@@ -58,6 +58,13 @@ export const deadlines = (): VectorFile => ({
   ).map(([why, arrivals, min, max]) => ({ why, arrivals, min, max, millis: gatherMillis(arrivals, min, max) })),
 })
 
+/** Bucketing is not among them: its draw is the receiver's own. */
+const RULES = [
+  ...['mean', 'trimmed-mean', 'median', 'nnm | mean', 'nnm | trimmed-mean', 'nnm | median'],
+  ...['geometric-median', 'geometric-median(T=3, nu=1)', 'krum', 'krum(neighbours=n-f-1)', 'multi-krum', 'multi-krum(m=2)', 'nna', 'cs+'],
+  ...['clipped-gossip', 'clipped-gossip(tau=0.5)', 'clip(2) | mean', 'clip(2) | nnm | trimmed-mean', 'nnm | cs+', 'nnm | nna'],
+]
+
 export function aggregation(): VectorFile {
   const vectors = [
     [1, 2, 3, -1],
@@ -69,7 +76,7 @@ export function aggregation(): VectorFile {
   return {
     about:
       "Rules in float64: vectors (the first one is the own), f and the number of leading coordinates that distances see in; the result and each input's weight out, to 1e-12. More, computed with other projects' code: test/protocol/aggregation-vectors.json.",
-    cases: ['mean', 'trimmed-mean', 'median', 'nnm | mean', 'nnm | trimmed-mean', 'nnm | median'].flatMap((rule) =>
+    cases: RULES.flatMap((rule) =>
       [4, 2].map((shared) => {
         const { output, inputs } = parseRule(rule).run({ vectors: vectors.map((row) => Float64Array.from(row)), own: 0, f: 1, shared })
         return {

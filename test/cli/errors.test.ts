@@ -1,16 +1,15 @@
 // Bad input on the command line: one clear sentence, no stack trace, exit code 1 or 2.
-
 import { once } from 'node:events'
-import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import t from 'tap'
+import t, { type Test } from 'tap'
+import { mistakes } from '../helpers/commands.ts'
 import { murmur, temporaryFolder } from '../helpers/processes.ts'
 
 const loopback = ['--listen', '/ip4/127.0.0.1/tcp/0']
 
 /** Runs to the end and checks the shape of the complaint. */
-async function fails(t: import('tap').Test, args: string[], sentence: RegExp | string, env: Record<string, string> = {}): Promise<void> {
+async function fails(t: Test, args: string[], sentence: RegExp | string, env: Record<string, string> = {}): Promise<void> {
   const process = murmur(t, args, env)
   const code = await process.exit()
   t.ok(code === 1 || code === 2, `exit code ${code}`)
@@ -19,17 +18,26 @@ async function fails(t: import('tap').Test, args: string[], sentence: RegExp | s
 }
 
 t.test('a wrong join line', async (t) => {
-  await fails(t, ['join', 'hello', '--data', 'mnist'], /"hello" is neither a join line/)
-  await fails(t, ['join', 'murmur1-abc', '--data', 'mnist'], /cut off or was changed/)
-  await fails(t, ['join', '--data', 'mnist'], /No join line is given/, { MURMUR_JOIN: '' })
+  await mistakes(
+    t,
+    [
+      [['join', 'hello', '--data', 'mnist'], /"hello" is neither a join line/],
+      [['join', 'murmur1-abc', '--data', 'mnist'], /cut off or was changed/],
+      [['join', '--data', 'mnist'], /No join line is given/],
+    ],
+    { MURMUR_JOIN: '' },
+  )
 })
 
 t.test('data that is missing, unreadable or no data', async (t) => {
   const dir = temporaryFolder(t, { empty: {}, 'file.txt': 'x' })
-  await fails(t, ['start', join(dir, 'a'), '--data', join(dir, 'nowhere'), ...loopback], /nowhere/)
-  await fails(t, ['start', join(dir, 'b'), '--data', join(dir, 'empty'), ...loopback], /empty/)
-  await fails(t, ['start', join(dir, 'c'), '--data', join(dir, 'file.txt'), ...loopback], /file\.txt/)
-  await fails(t, ['start', join(dir, 'd'), ...loopback], /No data is named/)
+  const start = (name: string, data: string) => ['start', join(dir, name), '--data', join(dir, data), ...loopback]
+  await mistakes(t, [
+    [start('a', 'nowhere'), /nowhere/],
+    [start('b', 'empty'), /empty/],
+    [start('c', 'file.txt'), /file\.txt/],
+    [['start', join(dir, 'd'), ...loopback], /No data is named/],
+  ])
 })
 
 t.test('a port in use', async (t) => {
@@ -46,30 +54,35 @@ t.test('a port in use', async (t) => {
 
 t.test('options that cannot be', async (t) => {
   const dir = temporaryFolder(t)
-  await fails(t, ['start', join(dir, 'a'), '--rule', 'guess', '--data', 'mnist', ...loopback], /guess/)
-  await fails(t, ['start', join(dir, 'b'), '--min-peers', 'many', '--data', 'mnist'], /--min-peers cannot be "many"/)
-  await fails(t, ['start', join(dir, 'c'), '--shard', '3', '--data', 'mnist'], /--shard cannot be "3"/)
-  await fails(t, ['start', join(dir, 'd'), '--shard', '7/4', '--data', 'mnist', ...loopback], /7/)
-  await fails(t, ['start', join(dir, 'e'), '--model', 'resnet', '--data', 'mnist', ...loopback], /resnet/)
-  await fails(t, ['start', join(dir, 'f'), '--misbehave', 'sign-flip', '--data', 'mnist', ...loopback], /test-task/)
+  const start = (name: string, ...args: string[]) => ['start', join(dir, name), '--data', 'mnist', ...loopback, ...args]
+  await mistakes(t, [
+    [start('a', '--rule', 'guess'), /guess/],
+    [start('b', '--min-peers', 'many'), /--min-peers cannot be "many"/],
+    [start('c', '--shard', '3'), /--shard cannot be "3"/],
+    [start('d', '--shard', '7/4'), /7/],
+    [start('e', '--model', 'resnet'), /resnet/],
+    [start('f', '--misbehave', 'sign-flip'), /test-task/],
+    [['demo', '--peers', '3', '--attackers', '2'], /3 peers cannot withstand 2 attackers/],
+    [['demo', '--attack', 'lies'], /"lies" is unknown/],
+    [['status', join(dir, 'h')], /No peer runs in/],
+  ])
   await fails(t, ['start', join(dir, 'g'), '--surprise'], /unknown option/)
-  await fails(t, ['demo', '--peers', '3', '--attackers', '2'], /3 peers cannot withstand 2 attackers/)
-  await fails(t, ['demo', '--attack', 'lies'], /"lies" is unknown/)
-  await fails(t, ['status', join(dir, 'h')], /No peer runs in/)
 })
 
 t.test('membership commands that cannot be', async (t) => {
   const dir = temporaryFolder(t)
-  await fails(t, ['peers', dir], /No peer runs in/)
-  await fails(t, ['revoke', dir, 'murmur1-abc'], /cut off or was changed/)
-  await fails(t, ['invite', dir, '--expires', 'soon'], /--expires cannot be "soon": give a time such as 12h/)
+  await mistakes(t, [
+    [['peers', dir], /No peer runs in/],
+    [['revoke', dir, 'murmur1-abc'], /cut off or was changed/],
+    [['invite', dir, '--expires', 'soon'], /--expires cannot be "soon": give a time such as 12h/],
+    [['invite', dir, '--peer', '12D3', '--uses', '3'], /--uses is for invites/],
+    [['invite', dir, '--peer', '12D3'], /"12D3" is no peer id/],
+  ])
   await fails(t, ['invite', dir, '--uses', '0'], /--uses/)
-  await fails(t, ['invite', dir, '--peer', '12D3', '--uses', '3'], /--uses is for invites/)
-  await fails(t, ['invite', dir, '--peer', '12D3'], /"12D3" is no peer id/)
   await fails(t, ['invite', dir, '--role', 'king'], /--role/)
 })
 
-t.test('the same start command again is a restart; another task for the same directory is refused', async (t) => {
+t.test('the same start command again is a restart; another task for the same directory is refused, and a second process', async (t) => {
   const dir = join(temporaryFolder(t), 'a')
   const start = ['start', dir, '--data', 'mnist', '--shard', '1/9', '--model', 'softmax', '--min-peers', '3', ...loopback]
   await fails(t, ['start', dir, '--data', 'nowhere', '--rounds', '7', ...loopback], /nowhere/)
@@ -79,26 +92,22 @@ t.test('the same start command again is a restart; another task for the same dir
   await first.exit()
   const again = murmur(t, [...start, '--json'])
   t.match(await again.event('ready'), { peer, task, resumed: true })
+  await fails(t, ['start', dir, '--json'], new RegExp(dir))
+  t.equal(again.child.exitCode, null, 'the first goes on')
   again.child.kill('SIGTERM')
   await again.exit()
   await fails(t, ['start', dir, '--min-peers', '5'], /minPeers is 3, which cannot become 5/)
 })
 
 t.test('mistakes in murmur.yaml are named with the file and the key', async (t) => {
-  const dir = temporaryFolder(t, { 'murmur.yaml': 'threads: many\n' })
-  await fails(t, ['start', dir, '--data', 'mnist'], /threads in .*murmur\.yaml cannot be "many"/)
-  await writeFile(join(dir, 'murmur.yaml'), 'thread: 2\n')
-  await fails(t, ['start', dir, '--data', 'mnist'], /unknown key "thread"/)
-  await writeFile(join(dir, 'murmur.yaml'), 'a: [1\n')
-  await fails(t, ['start', dir, '--data', 'mnist'], /not YAML at line/)
-})
-
-t.test('two processes on one directory: the second refuses', async (t) => {
-  const dir = join(temporaryFolder(t), 'a')
-  const first = murmur(t, ['start', dir, '--json', '--data', 'mnist', '--model', 'softmax', '--shard', '1/9', ...loopback])
-  await first.event('ready')
-  await fails(t, ['start', dir, '--json'], new RegExp(dir))
-  t.equal(first.child.exitCode, null)
+  const texts = ['threads: many\n', 'thread: 2\n', 'a: [1\n']
+  const dir = temporaryFolder(t, Object.fromEntries(texts.map((text, i) => [`${i}`, { 'murmur.yaml': text }])))
+  const start = (i: number) => ['start', join(dir, `${i}`), '--data', 'mnist']
+  await mistakes(t, [
+    [start(0), /threads in .*murmur\.yaml cannot be "many"/],
+    [start(1), /unknown key "thread"/],
+    [start(2), /not YAML at line/],
+  ])
 })
 
 t.test('help teaches by examples', async (t) => {

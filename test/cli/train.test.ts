@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { f4, i8, npzFile } from '../data/npy-file.ts'
+import { mistakes } from '../helpers/commands.ts'
 import { exportFile, exportFixture, exportNpz } from '../helpers/export-data.ts'
-import { murmur } from '../helpers/processes.ts'
+import { murmur, temporaryFolder } from '../helpers/processes.ts'
 
 const TOLERANCE = 1e-4
 
@@ -40,19 +41,9 @@ async function trained(t: Test, args: string[], code = 0): Promise<{ steps: Step
   return { steps: lines.slice(0, -1), last: lines.at(-1), text: ended.text }
 }
 
-async function fails(t: Test, args: string[], sentence: RegExp): Promise<void> {
-  const { code, text } = await run(t, args)
-  t.equal(code, 1, text)
-  const complaint = text.split('\n').filter((line) => line.startsWith('murmur: '))
-  t.match(complaint, [sentence])
-  t.notMatch(text, /\n\s+at |node:internal|Error:|unexpected failure/, 'no stack trace')
-}
-
 /** A folder with files; one's path by its name. */
 function folder(t: Test, files: Record<string, Uint8Array | string>): (name: string) => string {
-  // Registered first, so that it goes after the processes have ended.
-  t.teardown(() => {})
-  const dir = t.testdir(Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, Buffer.from(bytes)])))
+  const dir = temporaryFolder(t, Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, Buffer.from(bytes)])))
   return (name) => join(dir, name)
 }
 
@@ -214,7 +205,7 @@ t.test('mistakes are one sentence each, said before any training', async (t) => 
     'text.onnx': 'this is no model',
   })
   const good = ['--data', path('good.npz')]
-  const mistakes: [args: string[], sentence: RegExp][] = [
+  const lines: [args: string[], sentence: RegExp][] = [
     [['softmax'], /No data is named: add --data/],
     [['softmax', '--data', path('nowhere.npz')], /nowhere\.npz/],
     [['softmax', ...good, '--input', 'pixels'], /no array "pixels" but x, y; .*--input/],
@@ -233,7 +224,10 @@ t.test('mistakes are one sentence each, said before any training', async (t) => 
     [[path('missing.onnx'), ...good], /missing\.onnx cannot be read: ENOENT/],
     [['lenet6', ...good], /"lenet6" is neither .* lenet5/],
   ]
-  await Promise.all(mistakes.map(([args, sentence]) => fails(t, args, sentence)))
+  await mistakes(
+    t,
+    lines.map(([args, sentence]) => [['train', ...args], sentence]),
+  )
 })
 
 /** Resolves once what was said matches. */

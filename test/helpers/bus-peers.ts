@@ -23,7 +23,6 @@ import { taskOf } from './task.ts'
 export function towards(goal: number, size: number): Trainer {
   return {
     size,
-    optimizerSize: 0,
     trainSamples: 1,
     validationSamples: 1,
     async train({ params, optimizer, steps, signal }: TrainRequest) {
@@ -83,6 +82,13 @@ function sharedAggregator(clock: VirtualClock | undefined) {
       }
     },
   }
+}
+
+/** Stops peers whose time passes only when told to. */
+export async function stopAll({ clock }: { clock: VirtualClock }, peers: readonly BusPeer[]): Promise<void> {
+  const stopping = Promise.all(peers.map((peer) => peer.stop()))
+  await clock.advance(60_000)
+  await stopping
 }
 
 /** A bus and a task of `size` parameters (four by default); in virtual time where a clock is given. */

@@ -79,13 +79,13 @@ export function murmur(t: Pick<Test, 'teardown'>, args: string[], env: Record<st
     child,
     events,
     text: () => text,
-    event: (type, fits = () => true, millis = 60_000) =>
+    event: (type, fits = () => true, millis = 120_000) =>
       until(
         `${type} event`,
         () => events.find((event): event is EventOf<typeof type> => event.type === type && fits(event as EventOf<typeof type>)),
         millis,
       ),
-    exit: (millis = 60_000) => until('exit', () => code, millis),
+    exit: (millis = 120_000) => until('exit', () => code, millis),
   }
 }
 

@@ -162,6 +162,7 @@ export function roundNetwork(ids: readonly string[], weather: Weather, options: 
   function check(node: Node, before: RoundState, { state, effects }: Step, event: RoundEvent): void {
     const { config } = node
     const wrong = (what: string) => violations.push(`${node.id} at ${Math.round(now)}, ${event.type}: ${what}`)
+    if (state.round > (config.stop.rounds ?? state.round)) wrong(`takes part in round ${state.round} of ${config.stop.rounds}`)
     if (state.round < before.round) wrong(`round ${before.round} became ${state.round}`)
     if (state.round > furthest + 1 && !options.equivocating?.includes(node.id))
       wrong(`moved to round ${state.round}; nobody honest is beyond ${furthest}`)
@@ -183,7 +184,9 @@ export function roundNetwork(ids: readonly string[], weather: Weather, options: 
       if (f !== state.f || inputs.length + own < config.minInputs(f)) wrong(`${inputs.length} inputs with f = ${f}`)
       if (new Set(authors).size !== authors.length || authors.includes(node.id)) wrong(`inputs of ${authors}`)
       if (authors.some((id) => state.shutOut.has(id) || !state.attempted.includes(id))) wrong(`inputs of ${authors}`)
-      if (inputs.some((u) => u.round > round || (!u.final && u.round < round - config.staleness))) wrong('inputs out of the window')
+      // Whoever has finished tells the result of the last round in a record of the next.
+      const newest = (update: Update) => (update.final && round === config.stop.rounds ? round + 1 : round)
+      if (inputs.some((u) => u.round > newest(u) || (!u.final && u.round < round - config.staleness))) wrong('inputs out of the window')
     }
     const { phase } = state
     if (isCollecting(state) && node.wake === undefined) wrong(`${phase} without a wake`)

@@ -56,7 +56,6 @@ export function softmaxTrainer(classes: readonly number[], seed: string, clock: 
   const validation = cloud(classes, 100, `${seed} validation`)
   return {
     size: SOFTMAX_SIZE,
-    optimizerSize: 0,
     trainSamples: train.length,
     validationSamples: validation.length,
     async train({ params, optimizer, steps, seed, signal }: TrainRequest) {

@@ -47,6 +47,19 @@ t.test('a member is dialled once it is known, and again when it is lost', async 
   t.equal(dials.length, 2)
 })
 
+t.test('who does not let this peer stay is dialled ever more rarely', async (t) => {
+  const { discovery, clock, connected, dials } = discover()
+  discovery.learn(others[0]!, [at(others[0]!)])
+  const cut = () =>
+    void clock.after(LIMITS.strangerMillis, () => {
+      connected.clear()
+      cut()
+    })
+  cut()
+  await clock.advance(3600_000)
+  t.ok(dials.length > 5 && dials.length < 30, `${dials.length} dials in an hour`)
+})
+
 t.test('the one with the larger id lets the other dial first', async (t) => {
   const larger = discover({ own: others.at(-1)! })
   larger.discovery.learn(self, [at(self)])

@@ -3,9 +3,10 @@ import t from 'tap'
 import { keepConnected } from '../../node/host/redial.ts'
 import { createVirtualClock } from '../../node/lab/virtual-clock.ts'
 import { MurmurError } from '../../protocol/errors.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 
 /** A link that lasts as long as `lasts` says of each attempt; undefined: the dial fails. */
-function link(lasts: (attempt: number) => number | undefined) {
+function link(lasts: (attempt: number) => number | undefined, isWanted = () => true) {
   const clock = createVirtualClock()
   const dials: number[] = []
   const told: { attempt: number; wait: number; why: string }[] = []
@@ -18,6 +19,7 @@ function link(lasts: (attempt: number) => number | undefined) {
         return 'peer'
       },
       lost: () => new Promise((resolve) => void clock.after(lasts(dials.length) ?? 0, resolve)),
+      isWanted,
     },
     { clock, random: () => 0.5, signal: life.signal, onRetry: (attempt, wait, why) => told.push({ attempt, wait, why }) },
   )
@@ -38,13 +40,49 @@ t.test('trap 14: who closes the connection as soon as it is there is not dialled
   await clock.advance(60_000)
   t.equal(await connected, 'peer', 'the dial itself has succeeded')
   t.ok(dials.length < 20, `${dials.length} dials in a minute`)
-  t.match(told[0], { attempt: 1, why: /does not let this peer in/ })
-  t.ok(told.every(({ attempt }, i) => attempt === i + 1))
+  t.match(told, [
+    { attempt: 2, why: /closes the connection at once: .* does not let this peer in; from now on it is tried ever more rarely/ },
+  ])
+  const before = dials.length
+  await clock.advance(24 * 3600_000)
+  t.ok(dials.length - before < 24 * 30, `${dials.length - before} dials in a day`)
+  t.equal(told.length, 1, 'said once')
+})
+
+t.test('a link that is made anew once, as when a peer is admitted, is no news', async (t) => {
+  const { clock, dials, told } = link((attempt) => (attempt === 1 ? 300 : 60_000_000))
+  await clock.advance(3600_000)
+  t.equal(dials.length, 2)
+  t.ok(dials[1]! < 1000)
+  t.same(told, [])
+})
+
+t.test('one that cuts a stranger off after its time does not let it in either', async (t) => {
+  const { clock, dials, told } = link(() => LIMITS.strangerMillis)
+  await clock.advance(3600_000)
+  t.ok(dials.length < 30, `${dials.length} dials in an hour`)
+  t.match(told, [{ why: /closes the connection after 10 s/ }])
+})
+
+t.test('who was turned out is left alone, which is said once, and dialled when it is wanted again', async (t) => {
+  let isWanted = true
+  const { clock, dials, told } = link(
+    () => 60_000,
+    () => isWanted,
+  )
+  await clock.advance(30_000)
+  isWanted = false
+  await clock.advance(3600_000)
+  t.equal(dials.length, 1)
+  t.match(told, [{ why: /turned out of the network/ }])
+  isWanted = true
+  await clock.advance(300_000)
+  t.ok(dials.length > 1)
 })
 
 t.test('waits begin anew once a link was good', async (t) => {
-  const { clock, told } = link((attempt) => (attempt < 5 ? undefined : attempt === 5 ? 5000 : undefined))
-  await clock.advance(30_000)
+  const { clock, told } = link((attempt) => (attempt < 5 ? undefined : attempt === 5 ? 25_000 : undefined))
+  await clock.advance(60_000)
   t.same(
     told.slice(0, 5).map(({ attempt }) => attempt),
     [1, 2, 3, 4, 1],

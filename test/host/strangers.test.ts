@@ -1,7 +1,9 @@
 // Who is not a member may connect, but not many at once and not for long; who is one, or ceases to be one, is told apart at once.
 import type { Connection } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
+import { multiaddr } from '@multiformats/multiaddr'
 import t from 'tap'
+import { originOf } from '../../node/host/origin.ts'
 import { createStrangers } from '../../node/host/strangers.ts'
 import { createVirtualClock } from '../../node/lab/virtual-clock.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -17,10 +19,11 @@ function door(members: string[] = []) {
   const ended: string[] = []
   let count = 0
   const admit = () => strangers.admit({ isMember: (peer) => ids.has(peer), open: new Set() })
-  const open = (name: string, direction: Connection['direction'] = 'inbound') => {
+  const open = (name: string, direction: Connection['direction'] = 'inbound', host = '127.0.0.1') => {
     const connection = {
       id: `${count++}`,
       direction,
+      remoteAddr: multiaddr(`/ip4/${host}/tcp/${4000 + count}`),
       remotePeer: peerIdFromString(peerOf(name)),
       abort() {
         ended.push(name)
@@ -29,7 +32,10 @@ function door(members: string[] = []) {
     }
     strangers.onOpen(connection as unknown as Connection)
   }
-  const denies = (name: string) => strangers.gater.denyInboundEncryptedConnection!(peerIdFromString(peerOf(name)), {} as never)
+  const denies = (name: string, host = '127.0.0.1') =>
+    strangers.gater.denyInboundEncryptedConnection!(peerIdFromString(peerOf(name)), {
+      remoteAddr: multiaddr(`/ip4/${host}/tcp/1`),
+    } as never)
   return { clock, strangers, ids, ended, admit, open, denies }
 }
 
@@ -66,6 +72,34 @@ t.test('when as many strangers are there as may be, others are turned away and m
   await clock.advance(LIMITS.strangerMillis)
   t.equal(ended.length, 1 + LIMITS.strangers)
   t.notOk(denies('another stranger'), 'their places are free again')
+})
+
+t.test('one address has all places as long as nobody else wants one, and then makes room until the shares are even', async (t) => {
+  const { open, ended, admit, denies, clock } = door(['member'])
+  admit()
+  const host = '10.0.0.66'
+  for (let i = 0; i < LIMITS.strangers; i++) open(`flood ${i}`, 'inbound', host)
+  t.same(ended, [])
+  t.ok(denies('flood again', host))
+  t.notOk(denies('newcomer', '10.0.0.2'))
+  open('newcomer', 'inbound', '10.0.0.2')
+  t.same(ended, ['flood 0'], 'the one that has been there longest')
+  for (let i = 1; i < LIMITS.strangers; i++) open(`neighbour ${i}`, 'inbound', '10.0.0.2')
+  t.equal(ended.filter((name) => name.startsWith('flood')).length, LIMITS.strangers / 2)
+  t.ok(denies('neighbour', '10.0.0.2'), 'both have half of them')
+  t.notOk(denies('third', '10.0.0.3'))
+  await clock.advance(LIMITS.strangerMillis)
+  t.equal(clock.pending(), 0)
+})
+
+t.test('an address is shared out by machine, and by site where it is IPv6', (t) => {
+  t.equal(originOf('/ip4/203.0.113.5/tcp/4001'), '/ip4/203.0.113.5')
+  t.equal(originOf('/ip6/::ffff:203.0.113.5/tcp/4001'), '/ip4/203.0.113.5')
+  t.equal(originOf('/ip6/2001:db8:0001:2:3:4:5:6/tcp/4001'), '/ip6/2001:db8:1:2::')
+  t.equal(originOf('/ip6/2001:db8:1:2::9/tcp/4002/ws'), '/ip6/2001:db8:1:2::')
+  t.equal(originOf('/ip6/::1/tcp/1'), '/ip6/0:0:0:0::')
+  t.equal(originOf('/dns4/example.org/tcp/1'), '/dns4/example.org')
+  t.end()
 })
 
 t.test('setting the gate judges those who are there', async (t) => {

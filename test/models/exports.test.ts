@@ -2,12 +2,11 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { dataOf, type ExportFixture, SAMPLES } from '../helpers/export-data.ts'
-import { evaluate, sgd, train } from './helpers.ts'
+import { evaluate, sgd, total, train } from './helpers.ts'
 
 const TOLERANCE = 1e-4
 
 const deviation = (value: number, expected: number): number => Math.abs(value - expected) / Math.abs(expected)
-const sum = (values: Float32Array): number => values.reduce((total, value) => total + value, 0)
 
 const read = (file: string): Uint8Array => new Uint8Array(readFileSync(new URL(`exports/${file}`, import.meta.url)))
 const fixtures = Object.entries<ExportFixture>(JSON.parse(new TextDecoder().decode(read('losses.json'))))
@@ -21,7 +20,7 @@ for (const [name, fixture] of fixtures) {
       const split = fixture.trainable === undefined ? {} : { trainable: fixture.trainable }
       const meanLoss = async (from?: Float32Array): Promise<number> => {
         const { losses, weights } = await evaluate(model, data, { loss, split, ...(from && { from }) })
-        return sum(losses!) / sum(weights!)
+        return total(losses!) / total(weights!)
       }
       const before = deviation(await meanLoss(), fixture.before)
       t.ok(before < TOLERANCE, `evaluates as PyTorch does (deviation ${before.toExponential(1)})`)

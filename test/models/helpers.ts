@@ -158,6 +158,12 @@ export async function evaluate(
   return Object.fromEntries(Object.entries(result).map(([name, tensor]) => [name, tensor.data as Float32Array]))
 }
 
+export const total = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0)
+
+/** The largest difference from what is expected. */
+export const furthest = (values: ArrayLike<number>, expected: readonly number[]): number =>
+  Math.max(...expected.map((value, i) => Math.abs(values[i]! - value)))
+
 /** Equal bit for bit. tap's strictSame takes minutes on arrays of this size. */
 export const sameBits = (a: ArrayBufferView, b: ArrayBufferView): boolean =>
   Buffer.compare(Buffer.from(a.buffer, a.byteOffset, a.byteLength), Buffer.from(b.buffer, b.byteOffset, b.byteLength)) === 0

@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { Tensor } from 'onnxruntime-node'
 import t from 'tap'
 import { compileTraining, exportModel, learningRateAt, loadModel, splitWeights } from '../../models/index.ts'
-import { dataFeeds, floats, LOSS, sameBits, session, sgd, taskOf, train } from './helpers.ts'
+import { dataFeeds, floats, furthest, LOSS, sameBits, session, sgd, taskOf, train } from './helpers.ts'
 import { DATA, INDEX, OPTIMIZER_CASES, REGRESSION } from './torch/optimizer-cases.ts'
 
 interface Reference {
@@ -19,8 +19,6 @@ const TOLERANCE = 3e-6
 /** The references are rounded to nine digits. */
 const RATE_TOLERANCE = 1e-8
 
-const furthest = (values: ArrayLike<number>, expected: readonly number[]): number =>
-  Math.max(...expected.map((value, i) => Math.abs(values[i]! - value)))
 const { layout, params: START } = splitWeights(REGRESSION)
 
 for (const [name, optimizer] of Object.entries(OPTIMIZER_CASES)) {

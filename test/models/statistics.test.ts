@@ -4,7 +4,7 @@ import t from 'tap'
 import { exportModel, loadModel, splitWeights } from '../../models/index.ts'
 import { decodeGraph, parseModel } from '../../models/serialize.ts'
 import { type LayoutEntry, sizeOf } from '../../protocol/layout.ts'
-import { evaluate, infer, sameBits, sgd, train } from './helpers.ts'
+import { evaluate, furthest, infer, sameBits, sgd, total, train } from './helpers.ts'
 import { STATISTICS_CASES, statisticsData, statisticsModel } from './torch/statistics-cases.ts'
 
 interface Reference {
@@ -20,10 +20,7 @@ const REFERENCES: Record<string, Reference> = JSON.parse(readFileSync(new URL('t
 const TOLERANCE = 5e-6
 const STATISTICS = ['bn.mean', 'bn.var']
 
-const furthest = (values: ArrayLike<number>, expected: readonly number[]): number =>
-  Math.max(...expected.map((value, i) => Math.abs(values[i]! - value)))
 const valuesOf = (params: Float32Array, { offset, shape }: LayoutEntry) => params.subarray(offset, offset + sizeOf(shape))
-const total = (values: Float32Array | undefined): number => values!.reduce((sum, value) => sum + value, 0)
 const segments = (layout: readonly LayoutEntry[]) => layout.map(({ name, segment }) => `${name}: ${segment}`)
 
 for (const [name, settings] of Object.entries(STATISTICS_CASES)) {
@@ -47,7 +44,7 @@ for (const [name, settings] of Object.entries(STATISTICS_CASES)) {
     const { graph, layout } = splitWeights(model)
     const { params } = await train(model, batch, index, { optimizer })
     const { losses, weights } = await evaluate(model, batch, { from: params })
-    t.ok(Math.abs(total(losses) / total(weights) - expected.evaluation) < TOLERANCE)
+    t.ok(Math.abs(total(losses!) / total(weights!) - expected.evaluation) < TOLERANCE)
     const exported = exportModel(graph, layout, params)
     const difference = furthest(await infer(exported, batch.x as Float32Array, batch.shape), expected.output)
     t.ok(difference < 2 * TOLERANCE, `outputs differ by ${difference.toExponential(1)}`)

@@ -9,15 +9,20 @@ import { systemClock } from '../../node/peer/clock.ts'
 
 /** Started, and stopped with its test. */
 export async function bareNode(t: Test, reach?: Reach): Promise<Node> {
+  const made = await startBare({ reach })
+  t.teardown(() => made.stop())
+  return made
+}
+
+export async function startBare(change: { reach?: Reach | undefined; pingMillis?: number }): Promise<Node> {
   const made = await createNode({
     privateKey: await generateKeyPair('Ed25519'),
     listen: ['/ip4/127.0.0.1/tcp/0'],
     announce: [],
     meter: { received: 0, sent: 0 },
-    rules: { ...createTopics(createReputation(systemClock)), inbound: (_, message) => message },
-    reach,
+    topics: { ...createTopics(createReputation(systemClock)), inbound: (_, message) => message },
+    ...change,
   })
-  t.teardown(() => made.stop())
   await made.start()
   return made
 }

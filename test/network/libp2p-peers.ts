@@ -49,7 +49,7 @@ export async function stranger(t: Test): Promise<Node> {
     listen: ['/ip4/127.0.0.1/tcp/0'],
     announce: [],
     meter: { received: 0, sent: 0 },
-    rules: { ...topics, inbound: (_, message) => message },
+    topics: { ...topics, inbound: (_, message) => message },
   })
   t.teardown(() => node.stop())
   await node.start()

@@ -1,7 +1,9 @@
 // Someone who knows a member's address and is none: it may say who it is, ping, and ask to join; it gets nothing else, and is cut off.
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import type { Stream } from '@libp2p/interface'
 import { multiaddr } from '@multiformats/multiaddr'
 import t, { type Test } from 'tap'
+import type { Node } from '../../node/host/libp2p-node.ts'
 import { createPayloadExchange, PAYLOAD_PROTOCOL } from '../../node/host/payload-exchange.ts'
 import { requestOver } from '../../node/host/requests.ts'
 import { createAdmission } from '../../node/peer/admission.ts'
@@ -21,6 +23,7 @@ import { type BusNetwork, busNetwork } from '../helpers/bus-peers.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
 import { startPeer, stranger } from './libp2p-peers.ts'
 import { eventually } from './members.ts'
+import { record } from './recorder.ts'
 
 /** Rounds as quick as they come, without end. */
 const QUICK: Partial<Manifest> = {
@@ -107,3 +110,57 @@ t.test('an outsider that subscribes, publishes and asks for everything gets noth
   }
   t.ok(a.network.connections().includes(b.network.self))
 })
+
+t.test(
+  'an outsider is not told what a member subscribes to: no stream of gossip is opened to it, and on its own comes not a byte',
+  async (t) => {
+    const topic = '/murmuration/1/secret'
+    const members = new Set<string>()
+    const gate = { isMember: (peer: string) => members.has(peer), open: new Set<string>() }
+    const [a, b] = await Promise.all([startPeer(t), startPeer(t)])
+    for (const { self } of [a!, b!]) members.add(self)
+    const early = await stranger(t)
+    const late = await stranger(t)
+    let told = 0
+    for (const { services } of [early, late]) services.gossip.addEventListener('subscription-change', () => told++)
+    const address = multiaddr(a!.addresses()[0]!)
+    const { protocols } = early.services.gossip
+    const isGossip = ({ protocol }: Stream) => protocols.includes(protocol)
+    const streamsOf = (node: Node) => node.getConnections().flatMap(({ streams }) => streams.filter(isGossip))
+
+    // While a peer joins it does not know who is a member: gossip begins, and ends with the gate.
+    await early.dial(address)
+    await eventually('gossip before the gate', () => streamsOf(early).length > 0)
+    for (const each of [a!, b!]) each.admit(gate)
+    await eventually('its end', () => streamsOf(early).length === 0)
+    const connection = await late.dial(address)
+    const [inside, other] = [await record(a!, topic), await record(b!, topic)]
+    await b!.connect(a!.addresses()[0]!)
+    await Promise.all([inside.peer(b!.self), other.peer(a!.self)])
+
+    let bytes = 0
+    for (const protocol of protocols) {
+      const stream = await connection.newStream(protocol).catch(() => undefined)
+      try {
+        for await (const piece of stream ?? []) bytes += piece.byteLength
+      } catch {
+        // It was reset.
+      }
+    }
+    await a!.publish(topic, new TextEncoder().encode('m1'))
+    await other.message('m1')
+    for (const node of [early, late]) t.type(await node.services.ping.ping(address), 'number', 'it is still connected')
+    t.equal(bytes, 0)
+    t.equal(told, 0)
+    t.same([...streamsOf(early), ...streamsOf(late)], [])
+
+    // Who becomes a member has gossip on the connection that is there.
+    const { gossip } = late.services
+    gossip.subscribe(topic)
+    members.add(late.peerId.toString())
+    a!.admit(gate)
+    await inside.peer(late.peerId.toString())
+    t.ok(gossip.getSubscribers(topic).some((peer) => peer.toString() === a!.self))
+    t.equal(connection.status, 'open')
+  },
+)

@@ -1,9 +1,9 @@
-// What bites those who build on js-libp2p, each trap with what must happen instead. (8: conformance.ts, connect; 10 and 14: reach and strangers.)
+// What bites those who build on js-libp2p, each trap with what must happen instead. (7: standstill.test.ts; 8: conformance.ts, connect; 10 and 14: reach and strangers.)
 import type { Stream } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import t from 'tap'
-import { GOSSIP_FRAME_BYTES } from '../../node/host/gossip.ts'
+import { GOSSIP_FRAME_BYTES } from '../../node/host/gossip-options.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { intrude, meetLoseAndFind, startPeer, startReviving, stranger, uint32 } from './libp2p-peers.ts'
 import { bytes, createWatch, record, within } from './recorder.ts'

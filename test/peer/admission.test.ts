@@ -1,13 +1,16 @@
 // Joining by invitation, over the in-memory bus: invites are counted, passed on, ended; nobody else is told anything.
 import t, { type Test } from 'tap'
 import { createBus } from '../../node/lab/bus.ts'
+import { createVirtualClock } from '../../node/lab/virtual-clock.ts'
 import { type Admission, createAdmission } from '../../node/peer/admission.ts'
 import { becomeMember, proofOf } from '../../node/peer/become-member.ts'
 import { systemClock } from '../../node/peer/clock.ts'
 import { fetchTask } from '../../node/peer/fetch-task.ts'
 import { introduceTo } from '../../node/peer/introduction.ts'
+import { keptInvite } from '../../node/peer/join-lines.ts'
 import { createMemberBook, type MemberBook } from '../../node/peer/member-book.ts'
 import { takeRoster } from '../../node/peer/roster.ts'
+import { keepUp } from '../../node/peer/upkeep.ts'
 import type { Clock, Network, Signer } from '../../node/ports.ts'
 import { signerOfSeed } from '../../node/store/identity.ts'
 import { memoryStore } from '../../node/store/memory-store.ts'
@@ -15,6 +18,7 @@ import { MurmurError } from '../../protocol/errors.ts'
 import { decodeJoinResponse, encodeJoinRequest, JOIN_PROTOCOL, NO_PROOF, type Proof, TASK_PROTOCOL } from '../../protocol/join.ts'
 import { sealMembership } from '../../protocol/membership.ts'
 import { createPrng } from '../../protocol/prng.ts'
+import { keepAlive } from '../helpers/alive.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
 import { taskOf } from '../helpers/task.ts'
 
@@ -34,9 +38,7 @@ interface Someone {
   open(): void
 }
 
-// Timers of the system's clock keep no process alive.
-const alive = setInterval(() => {}, 1 << 30)
-t.teardown(() => clearInterval(alive))
+keepAlive(t)
 
 function scene(t: Test) {
   const members: Someone[] = []
@@ -288,7 +290,7 @@ t.test('a member that was away is shown the memberships of those who connect; on
       if (peer === carol.signer.peerId && member) done()
     })
   })
-  t.teardown(introduceTo({ network: carol.network, task, book: carol.book, clock: systemClock }))
+  t.teardown(introduceTo({ network: carol.network, task, book: carol.book, clock: systemClock, named: [] }))
   bus.heal()
   await learned
 
@@ -303,6 +305,97 @@ t.test('a member that was away is shown the memberships of those who connect; on
   t.equal(await out, 'revoked')
   t.notOk(carol.book.records().some(({ envelope }) => envelope === bob.book.membershipOf(bob.signer.peerId)))
 })
+
+t.test('who fell with the admin that had let it in is shown why, wherever it was, and however it comes back', async (t) => {
+  const { bus, add, found } = scene(t)
+  const alice = await found()
+  const [bob, carol, dave] = [await add('bob'), await add('carol'), await add('dave')]
+  await join(bob, proofFor(bob, await alice.admission.invite({ uses: 1, role: 'admin' })), [alice])
+  bob.open()
+  await join(carol, proofFor(carol, await bob.admission.invite({ uses: 1, role: 'peer' })), [bob])
+  const line = { membership: await bob.admission.admit(dave.signer.publicKey, 'peer') }
+  carol.open()
+  const fall = { ended: [carol, dave].map(({ signer }) => signer.peerId), back: [] }
+  t.same(alice.admission.consequences([bob.signer.publicKey]), fall, 'known before')
+  bus.partition([[carol.signer.peerId], [dave.signer.peerId]])
+  await alice.admission.revoke([bob.signer.publicKey])
+  t.ok(carol.book.isMember(carol.signer.peerId))
+  const fallen = new Promise<void>((done) => {
+    carol.book.subscribe(({ peer, member }) => {
+      if (peer === carol.signer.peerId && !member) done()
+    })
+  })
+  t.teardown(introduceTo({ network: carol.network, task, book: carol.book, clock: systemClock, named: [] }))
+  bus.heal()
+  await fallen
+  await t.rejects(join(dave, proofFor(dave, line), [alice]), { code: 'not-admitted', message: /the membership was taken back/ })
+})
+
+t.test('a membership is shown to members and to whom the user named; whoever else is connected learns nothing from it', async (t) => {
+  const { add, found } = scene(t)
+  const alice = await found()
+  const [bob, eve, named] = [await add('bob'), await add('eve'), await add('named')]
+  await join(bob, proofFor(bob, await alice.admission.invite({ uses: 1, role: 'peer' })), [alice])
+  const shown: string[] = []
+  const told = Promise.withResolvers<void>()
+  for (const one of [eve, named, alice]) {
+    one.network.serve(JOIN_PROTOCOL, async () => {
+      shown.push(one.signer.peerId)
+      if (shown.length === 2) told.resolve()
+      throw new MurmurError('peer-refused', 'busy')
+    })
+  }
+  const clock = createVirtualClock()
+  const stop = introduceTo({ network: bob.network, task, book: bob.book, clock, named: [named.signer.peerId] })
+  await clock.advance(10_000)
+  await told.promise
+  stop()
+  t.ok(bob.network.connections().includes(eve.signer.peerId))
+  t.same([...new Set(shown)].sort(), [alice, named].map(({ signer }) => signer.peerId).sort())
+})
+
+t.test(
+  'an admin that runs revokes anew whom another had revoked whose time is over, and gives out a new line for one that is no more good',
+  async (t) => {
+    const { add, found } = scene(t)
+    const clock = createVirtualClock(Date.now())
+    const alice = await found({ clock })
+    const bob = await add('bob', { clock })
+    const carol = signerOf('carol')
+    const hours = (count: number) => count * 3600
+    await alice.admission.admit(carol.publicKey, 'peer')
+    await alice.admission.admit(bob.signer.publicKey, 'admin', hours(24))
+    for (const record of alice.book.records()) bob.book.take(record)
+    bob.open()
+    await bob.admission.revoke([carol.publicKey])
+    t.notOk(alice.book.isMember(carol.peerId))
+    const said: string[] = []
+    const parts = { admission: alice.admission, book: alice.book, self: alice.signer.peerId, clock }
+    await keptInvite(alice.admission, alice.book, alice.signer.peerId, clock.wall())
+    const first = alice.admission.printed()!
+    const stop = keepUp({ ...parts, onLine: (why) => said.push(why), onWarning: (error) => t.fail(error.message) })
+    await clock.advance(hours(24.5) * 1000)
+    t.same(alice.book.revokedBy(founder.peerId), [carol.publicKey], 'signed with the key of the founder')
+    await clock.advance(hours(2) * 1000)
+    t.notOk(alice.book.isMember(bob.signer.peerId))
+    t.notOk(alice.book.isMember(carol.peerId))
+    t.same(said, [])
+
+    await clock.advance(hours(7 * 24) * 1000)
+    t.match(said, [/the line that this peer gave out has expired; others join with a new line/])
+    const second = alice.admission.printed()!
+    t.not(second.invite, first.invite)
+    await alice.admission.revoke([signerOfSeed(second.key).publicKey])
+    await clock.advance(120_000)
+    t.match(said[1], /was revoked/)
+    t.equal(said.length, 2, 'each once')
+    t.equal(alice.admission.printed()?.left, 20)
+    stop()
+    await clock.advance(1)
+    await alice.book.close()
+    t.equal(clock.pending(), 0)
+  },
+)
 
 t.test('with a clock in 1970 nothing is given an end; without one it works', async (t) => {
   const { found } = scene(t)

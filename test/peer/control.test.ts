@@ -5,27 +5,29 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import type { PeerEvent } from '../../node/events.ts'
-import { askPeer, serveControl } from '../../node/peer/control.ts'
+import { askPeer, type Methods, serveControl } from '../../node/peer/control.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 
 const event: PeerEvent = { type: 'traffic', received: 1, sent: 2 }
 
-async function served(t: Tap) {
+const known: Methods = {
+  double: ({ value }) => 2 * Number(value),
+  refuse: async () => {
+    throw new MurmurError('not-allowed', 'This may not be done.')
+  },
+  fail: () => {
+    throw new TypeError('a defect')
+  },
+  nothing() {},
+}
+
+async function served(t: Tap, methods: Methods | string = known) {
   // A socket's path is short.
   const dir = await mkdtemp(join(tmpdir(), 'murmur-'))
   t.teardown(() => rm(dir, { recursive: true }))
   const listeners = new Set<(event: PeerEvent) => void>()
   const end = await serveControl(dir, {
-    methods: {
-      double: ({ value }) => 2 * Number(value),
-      refuse: async () => {
-        throw new MurmurError('not-allowed', 'This may not be done.')
-      },
-      fail: () => {
-        throw new TypeError('a defect')
-      },
-      nothing() {},
-    },
+    methods: () => methods,
     subscribe(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -45,6 +47,28 @@ t.test('a method answers, refuses with its code and sentence, or is unknown', as
   await t.rejects(askPeer(dir, 'fail'), { code: 'internal', message: /a defect/ })
   await t.rejects(askPeer(dir, 'constructor'), { code: 'bad-argument', message: /knows nothing of "constructor"/ })
   await t.rejects(askPeer(t.testdir({}), 'double'), { code: 'not-running', message: /npx murmur start/ })
+})
+
+t.test('a peer that starts is waited for, with a word; one that takes long is a sentence that says what it does', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'murmur-'))
+  t.teardown(() => rm(dir, { recursive: true }))
+  let methods: Methods | string = 'Fetching the model ...'
+  t.teardown(await serveControl(dir, { methods: () => methods, subscribe: () => () => {} }))
+  const said: string[] = []
+  const say = (text: string) => {
+    said.push(text)
+    methods = known
+  }
+  t.equal(await askPeer(dir, 'double', { value: 2 }, say), 4)
+  t.match(said, [/^The peer in .* is still starting \(Fetching the model\); waiting for it \.\.\.$/])
+  methods = 'Reading the data ...'
+  const { promise, resolve } = Promise.withResolvers<void>()
+  const { now } = performance
+  t.teardown(() => Object.assign(performance, { now }))
+  const asked = askPeer(dir, 'double', { value: 2 }, () => resolve())
+  await promise
+  performance.now = () => now.call(performance) + 60_000
+  await t.rejects(asked, { code: 'not-running', message: /still starting \(Reading the data\); ask again once it is up\.$/ })
 })
 
 t.test('events are told until the client leaves', async (t) => {

@@ -6,6 +6,7 @@ import { createMemberBook, type MemberBookParts, type MemberEvent } from '../../
 import type { Signer } from '../../node/ports.ts'
 import { openDocuments } from '../../node/store/documents.ts'
 import { memoryStore } from '../../node/store/memory-store.ts'
+import { peerIdOf } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { sealMembership, sealRevocation } from '../../protocol/membership.ts'
 import { EARLIEST_CLOCK, EXPIRY_TOLERANCE } from '../../protocol/standing.ts'
@@ -94,6 +95,53 @@ t.test('a membership ends by itself, which is told, and another one renews it', 
   t.equal(book.take(membership(bob, founder, 'peer', { issuedAt: start + 9999 })), 'new')
   t.ok(book.isMember(bob.peerId))
   await book.close()
+})
+
+t.test('nobody comes back with the end of an admin, where someone who may takes over; its key revokes nobody after it', async (t) => {
+  const clock = createVirtualClock(1000 * start)
+  const store = memoryStore()
+  const parts = { clock, store }
+  const book = await bookOf(parts)
+  const [dave, erin] = [signerOf('dave'), signerOf('erin')]
+  for (const one of [carol, dave]) book.take(membership(one, founder))
+  book.take(membership(alice, founder, 'admin', { expiresAt: start + 100 }))
+  book.take(membership(bob, founder, 'admin'))
+  t.equal(book.take(revocation(carol, alice)), 'new')
+  t.same(book.lapsingFor(bob.peerId), [])
+  await clock.advance(200_000)
+  t.strictSame(book.lapsingFor(bob.peerId), [carol.publicKey])
+  t.same(book.lapsingFor(alice.peerId), [], 'not by the one whose time is over')
+  t.same(book.lapsingFor(erin.peerId), [])
+  await book.flush()
+  await book.close()
+
+  await clock.advance(1000 * EXPIRY_TOLERANCE)
+  const again = await bookOf(parts)
+  t.same(again.lapsingFor(founder.peerId).map(peerIdOf), [carol.peerId], 'also where nobody ran meanwhile')
+  t.equal(again.take(revocation(dave, alice, start + 50)), 'expired', 'whatever time it writes')
+  t.ok(again.isMember(dave.peerId))
+  t.equal(again.take(revocation(carol, bob)), 'new')
+  t.same(again.lapsingFor(bob.peerId), [])
+  t.notOk(again.isMember(carol.peerId))
+  await again.close()
+})
+
+t.test('what a revocation would bring with it is known before it is made', async (t) => {
+  const book = await bookOf()
+  const dave = signerOf('dave')
+  for (const record of [
+    membership(alice, founder, 'admin'),
+    membership(bob, alice),
+    membership(carol, founder),
+    membership(carol, alice),
+    membership(dave, founder),
+    revocation(dave, alice),
+  ])
+    book.take(record)
+  t.same(book.ifRevoked([alice.peerId]), { ended: [bob.peerId], back: [dave.peerId] })
+  t.same(book.ifRevoked([alice.peerId, dave.peerId]), { ended: [bob.peerId], back: [] }, 'where it is taken over')
+  t.same(book.ifRevoked([bob.peerId]), { ended: [], back: [] })
+  t.ok(book.isMember(bob.peerId), 'nothing has happened')
 })
 
 t.test('a clock in 1970 ends nothing, and that is said once', async (t) => {

@@ -7,12 +7,11 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { payloadRoot } from '../../protocol/payload.ts'
 import { hexOf, topicOf } from '../../protocol/task.ts'
 import { sealUpdate } from '../../protocol/update.ts'
+import { keepAlive } from '../helpers/alive.ts'
 import { type BusPeer, busNetwork } from '../helpers/bus-peers.ts'
 import { sha256, signerOf } from '../helpers/keys.ts'
 
-// Peers' own timers do not keep a process alive; a test that waits must.
-const alive = setInterval(() => {}, 1000)
-t.teardown(() => clearInterval(alive))
+keepAlive(t)
 
 const four = { pace: { minPeers: 4, staleness: 2, gatherMinSeconds: 0.2, gatherMaxSeconds: 5, absentAfterSeconds: 3600 } }
 

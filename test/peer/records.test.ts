@@ -11,12 +11,11 @@ import { encodeEvidence, encodeRecord } from '../../protocol/gossip.ts'
 import { sealMembership, sealRevocation } from '../../protocol/membership.ts'
 import { topicOf } from '../../protocol/task.ts'
 import { sealUpdate } from '../../protocol/update.ts'
+import { keepAlive } from '../helpers/alive.ts'
 import { type BusNetwork, type BusPeer, busNetwork } from '../helpers/bus-peers.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
 
-// Peers' own timers do not keep a process alive; a test that waits must.
-const alive = setInterval(() => {}, 1000)
-t.teardown(() => clearInterval(alive))
+keepAlive(t)
 
 const pace = { minPeers: 9, staleness: 2, gatherMinSeconds: 1, gatherMaxSeconds: 5, absentAfterSeconds: 3600 }
 const idOf = (name: string) => signerOf(name).peerId

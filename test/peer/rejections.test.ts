@@ -17,12 +17,11 @@ import { REJECTIONS, type RejectionCode } from '../../protocol/rejections.ts'
 import { encodeSigned } from '../../protocol/signed.ts'
 import { hexOf, topicOf } from '../../protocol/task.ts'
 import { sealUpdate } from '../../protocol/update.ts'
+import { keepAlive } from '../helpers/alive.ts'
 import { type BusPeer, busNetwork } from '../helpers/bus-peers.ts'
 import { sha256, signerOf } from '../helpers/keys.ts'
 
-// Peers' own timers do not keep a process alive; a test that waits must.
-const alive = setInterval(() => {}, 1000)
-t.teardown(() => clearInterval(alive))
+keepAlive(t)
 
 const SIZE = 4
 const network = busNetwork({
@@ -172,6 +171,18 @@ const CASES: Record<RejectionCode, { arrive?: false; send(world: World): Promise
       for (let i = 0; !isOver; i++) {
         await mallory.gossip(field(15, number(i)))
         if (i % 512 === 511) await new Promise((done) => setTimeout(done))
+      }
+    },
+  },
+  'too-often': {
+    async send({ mallory, refused }) {
+      let isOver = false
+      refused('too-often').finally(() => {
+        isOver = true
+      })
+      for (let i = 1; !isOver; i++) {
+        await mallory.tell(payload(1), { round: i })
+        if (i % 128 === 0) await new Promise((done) => setTimeout(done))
       }
     },
   },

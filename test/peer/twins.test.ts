@@ -8,8 +8,8 @@ import { taskOf } from '../helpers/task.ts'
 
 type Answers = Record<string, boolean | 'mute' | (() => boolean)>
 
-function look(answers: Answers, change: { isResuming?: boolean; liars?: number; minPeers?: number } = {}) {
-  const { isResuming = true, liars = 1, minPeers = 4 } = change
+function look(answers: Answers, change: { isResuming?: boolean; liars?: number; minPeers?: number; twinCheck?: boolean } = {}) {
+  const { isResuming = true, liars = 1, minPeers = 4, twinCheck } = change
   const clock = createVirtualClock()
   const pace = { minPeers, staleness: 2, gatherMinSeconds: 1, gatherMaxSeconds: 5, absentAfterSeconds: 3600 }
   const task = taskOf({ pace })
@@ -21,7 +21,7 @@ function look(answers: Answers, change: { isResuming?: boolean; liars?: number; 
     {
       network: { connections: () => [...Object.keys(answers), 'stranger'] },
       members: { isMember: (peer: string) => peer !== 'stranger' },
-      ...{ clock, task },
+      ...{ clock, task, ...(twinCheck !== undefined && { twinCheck }) },
     } as unknown as PeerParts,
     {
       isResuming,
@@ -83,7 +83,7 @@ t.test('a twin that stays is an error that says what to do; one that ends is wai
   t.equal(stays.ended(), undefined)
   t.match(stays.told[0], /another process .* to end/)
   await stays.clock.advance(20_000)
-  t.match(stays.ended(), { code: 'identity-twin', message: /stop one of them/ })
+  t.match(stays.ended(), { code: 'identity-twin', message: /…a, …b, …c can see it \(3 of 3 members asked\). Stop one of them/ })
   let runs = true
   const ends = look({ a: () => runs, b: () => runs })
   await ends.clock.advance(5000)
@@ -92,16 +92,23 @@ t.test('a twin that stays is an error that says what to do; one that ends is wai
   t.equal(ends.ended(), 'safe')
 })
 
-t.test('one that lies keeps nobody out for good while others deny it; alone it is believed', async (t) => {
+t.test('one that lies keeps nobody out for good while others deny it; alone it is named, and people decide', async (t) => {
   const denied = look({ liar: true, a: false, b: false, c: false })
   await denied.clock.advance(60_000)
   t.equal(denied.ended(), 'safe')
   const majority = look({ a: true, b: true, c: false, d: false })
   await majority.clock.advance(60_000)
   t.match(majority.ended(), { code: 'identity-twin' })
-  const alone = look({ a: true })
+  const alone = look({ a: true, b: 'mute' })
   await alone.clock.advance(60_000)
-  t.match(alone.ended(), { code: 'identity-twin' })
+  t.match(alone.ended(), {
+    code: 'identity-twin',
+    message: /…a can see it \(1 of 1 members asked\).*Only if you are sure .* --no-twin-check/,
+  })
+  const sure = look({ a: true }, { twinCheck: false })
+  await sure.clock.advance(1)
+  t.equal(sure.ended(), 'safe')
+  t.same(sure.asked, ['a'], 'it was asked for what it knows of newer rounds')
 })
 
 t.test('a stopped peer asks nobody any more', async (t) => {

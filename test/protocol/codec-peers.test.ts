@@ -2,11 +2,10 @@
 import t from 'tap'
 import { createAggregator } from '../../node/peer/aggregator.ts'
 import { int8 } from '../../protocol/codec/int8.ts'
+import { keepAlive } from '../helpers/alive.ts'
 import { busNetwork } from '../helpers/bus-peers.ts'
 
-// Peers' own timers do not keep a process alive; a test that waits must.
-const alive = setInterval(() => {}, 1000)
-t.teardown(() => clearInterval(alive))
+keepAlive(t)
 
 const SIZE = 300
 const pace = { minPeers: 2, staleness: 2, gatherMinSeconds: 0.2, gatherMaxSeconds: 5, absentAfterSeconds: 3600 }

@@ -16,12 +16,12 @@ import { sealInvite, sealMembership, sealRedemption } from '../../protocol/membe
 import { payloadRoot } from '../../protocol/payload.ts'
 import { encodeSigned, signedMessage } from '../../protocol/signed.ts'
 import { PayloadRequestSchema, PayloadResponseSchema, RecordsRequestSchema, RecordsResponseSchema } from '../../protocol/wire_pb.ts'
+import { keepAlive } from '../helpers/alive.ts'
 import { busNetwork } from '../helpers/bus-peers.ts'
 import { changed, HUGE, hostile } from '../helpers/hostile-bytes.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
 
-const alive = setInterval(() => {}, 1000)
-t.teardown(() => clearInterval(alive))
+keepAlive(t)
 
 const network = busNetwork({ admission: { mode: 'invite', admins: [signerOf('a').peerId] } })
 const { task } = network

@@ -1,13 +1,18 @@
 // Every decoder of a stranger's bytes against random, changed, cut, stretched and lying ones: it answers with a value, a reason of the
 // closed set, or a MurmurError, and nothing else; what it keeps is no larger than what came; and what is encoded decodes to the same.
+import { globSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { create, type DescMessage, type MessageInitShape, toBinary } from '@bufbuild/protobuf'
 import fc from 'fast-check'
 import t from 'tap'
 import { readPeerAddress } from '../../node/host/addresses.ts'
 import { REPLY_BYTES, readReply } from '../../node/host/serving.ts'
 import { decodeCertificates, encodeCertificates } from '../../node/peer/certificate-file.ts'
 import { openAddresses, sealAddresses } from '../../protocol/addresses.ts'
+import { parseLabRule, parseRule } from '../../protocol/aggregation/index.ts'
 import { codecOf } from '../../protocol/codec/index.ts'
-import { openEnvelope, sealEnvelope } from '../../protocol/envelope.ts'
+import { decodeBounded } from '../../protocol/decoding.ts'
+import { openEnvelope, readEnvelope, sealEnvelope } from '../../protocol/envelope.ts'
 import { isMurmurError } from '../../protocol/errors.ts'
 import { decodeGossip, encodeAnnouncement, encodeEvidence, encodeRecord, gossipId } from '../../protocol/gossip.ts'
 import {
@@ -34,9 +39,10 @@ import {
 } from '../../protocol/membership.ts'
 import { payloadRoot } from '../../protocol/payload.ts'
 import { REJECTIONS } from '../../protocol/rejections.ts'
-import { decodeSigned, encodeSigned } from '../../protocol/signed.ts'
+import { decodeSigned, encodeSigned, signedMessage } from '../../protocol/signed.ts'
 import { openTask, sealTask } from '../../protocol/task.ts'
-import { openEvidence, openUpdate, sealUpdate } from '../../protocol/update.ts'
+import { openEvidence, openUpdate, readUpdate, sealUpdate } from '../../protocol/update.ts'
+import { PayloadRequestSchema, RecordsRequestSchema, RecordsResponseSchema } from '../../protocol/wire_pb.ts'
 import { changed, HUGE, hostile } from '../helpers/hostile-bytes.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
 import { manifestOf } from '../helpers/task.ts'
@@ -109,6 +115,22 @@ const codecDecoder = (name: string): Decoder => {
   }
 }
 
+/** Fields and elements of a message that is read at most. */
+const FIELDS = 320
+
+const messageDecoder = <D extends DescMessage>(schema: D, ...valid: MessageInitShape<D>[]): Decoder => ({
+  valid: valid.map((message) => toBinary(schema, create(schema, message))),
+  decode: (bytes) => decodeBounded(schema, bytes, FIELDS),
+  // Each message within holds the name of its type.
+  kept: (length) => 2 * length + FIELDS * 64,
+})
+
+const ruleDecoder = (parse: (text: string) => object, ...valid: string[]): Decoder => ({
+  valid: valid.map(utf8),
+  decode: (bytes) => parse(textOf(bytes)),
+  kept: (length) => 8 * length + 1024,
+})
+
 const DECODERS: Record<string, Decoder> = {
   envelope: { valid: [first], decode: (bytes) => openEnvelope(bytes, 'murmuration-update', verifier) },
   ...recordDecoders('murmuration-update', { envelope: first }, (envelope) => openUpdate(envelope, rules)),
@@ -157,10 +179,43 @@ const DECODERS: Record<string, Decoder> = {
     decode: (bytes) => readPeerAddress(textOf(bytes))?.text.length,
   },
   reply: { valid: [Uint8Array.of(0, ...payload)], decode: (bytes) => readReply(bytes, alice.peerId) },
+  'envelope before its signature': {
+    valid: [first],
+    decode: (bytes) => readEnvelope(bytes, 'murmuration-update'),
+    kept: (length) => 3 * length + 256,
+  },
+  'update before its signature': { valid: [first], decode: (bytes) => readUpdate(bytes, rules), kept: (length) => 3 * length + 256 },
+  'records request': messageDecoder(RecordsRequestSchema, { task, digests: new Uint8Array(80), starting: true }),
+  'records response': messageDecoder(RecordsResponseSchema, {
+    records: [signedMessage({ kind: 'update', envelope: first }), signedMessage({ kind: 'evidence', first, second })],
+    more: true,
+  }),
+  'payload request': messageDecoder(PayloadRequestSchema, { task, hash: ref.hash, part: { case: 'chunk', value: 7 } }),
+  rule: ruleDecoder(parseRule, 'nnm | trimmed-mean', 'clip(2) | geometric-median(nu=0.1, T=8)'),
+  'rule of the lab': ruleDecoder(parseLabRule, 'nnm | bulyan', 'arc | centered-clipping(tau=10, L=1)'),
   float32: codecDecoder('float32'),
   float16: codecDecoder('float16'),
   int8: codecDecoder('int8'),
 }
+
+/** Read as parts of rules only. */
+const WITHIN = new Set(['parseCall', 'parseCalls'])
+
+t.test('everything in protocol/ that reads bytes or text is among them', (t) => {
+  const own = readFileSync(import.meta.filename, 'utf8')
+  const folder = fileURLToPath(new URL('../../protocol/', import.meta.url))
+  const sources = globSync('**/*.ts', { cwd: folder }).map((file) => readFileSync(`${folder}${file}`, 'utf8'))
+  const names = sources.flatMap((text) =>
+    [...text.matchAll(/^export function ((?:decode|open|parse|read)[A-Z]\w*)/gm)].map(([, name]) => name!),
+  )
+  t.ok(names.length > 20)
+  t.same(
+    // Imported, and used.
+    names.filter((name) => !WITHIN.has(name) && own.split(name).length < 3),
+    [],
+  )
+  t.end()
+})
 
 /** Bytes that a result keeps in memory: its buffers, whole, and its text. */
 function memoryOf(value: unknown, seen = new Set<unknown>()): number {

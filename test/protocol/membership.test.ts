@@ -123,8 +123,28 @@ t.test('memberships end where they say so, an hour late, and never by a clock fr
   t.notOk(hasEnded(5, 60), 'in 1970 nothing has ended')
   const admin = membership(alice, founder, 'admin', { expiresAt: now })
   const [peer, gone] = [membership(bob, alice), revocation(carol, alice)]
-  const late = standing([admin, peer, membership(carol, founder)], [gone], now + 2 * EXPIRY_TOLERANCE)
-  t.same(namesOf(late), [], "an admin's end ends whom it let in, and does not let back in whom it had revoked")
+  const held = [admin, peer, membership(carol, founder)]
+  const [over, late] = [now + 1, now + 2 * EXPIRY_TOLERANCE]
+  t.same(
+    namesOf(standing(held, [gone], late)),
+    [carol.peerId],
+    "what an admin signed ends with it, whatever time it wrote: its key is nobody's now",
+  )
+  t.equal(standing(held, [], late).refusal({ kind: 'revocation', of: gone }), 'expired')
+  t.same([...standing(held, [gone]).lapsing], [], 'as long as it is an admin nobody need do anything')
+  for (const at of [over, late]) t.same([...standing(held, [gone], at).lapsing], [carol.peerId], 'others are to revoke anew')
+  t.ok(standing(held, [gone], over).revoked.has(carol.peerId), 'in the hour of tolerance it still counts')
+  for (const by of [founder, bob]) {
+    const more = [...held, ...(by === bob ? [membership(bob, founder, 'admin')] : [])]
+    const anew = standing(more, [gone, revocation(carol, by)], late)
+    t.notOk(anew.members.has(carol.peerId))
+    t.same([...anew.lapsing], [])
+  }
+  t.same([...standing(held, [gone, revocation(alice, founder)], late).lapsing], [], 'but not what a revoked admin signed')
+  t.same(
+    [alice, bob, founder].map(({ peerId }) => standing(held, [], over).lasts(peerId)),
+    [false, false, true],
+  )
   t.equal(standing([admin, peer]).members.get(bob.peerId)?.expiresAt, now)
 })
 
@@ -168,5 +188,26 @@ t.test('the same certificates make the same members, in whatever order they come
       ([one, other]) => gather(one) === gather(other),
     ),
     { numRuns: 1000 },
+  )
+})
+
+t.test('whatever the key of an admin of old signs, and whatever time it writes, changes nobody', async () => {
+  const people = [bob, carol, signerOf('dave')]
+  const held = fc.tuple(
+    fc.array(fc.tuple(fc.constantFrom(...people), fc.constantFrom(founder, ...people), fc.constantFrom('peer', 'admin')), { maxLength: 8 }),
+    fc.array(fc.tuple(fc.constantFrom(...people), fc.constantFrom(founder, ...people)), { maxLength: 4 }),
+  )
+  const late = fc.array(fc.tuple(fc.constantFrom(...people), fc.integer({ min: 1, max: now + 1e6 })), { minLength: 1, maxLength: 4 })
+  const over = membership(alice, founder, 'admin', { expiresAt: now - 2 * EXPIRY_TOLERANCE })
+  fc.assert(
+    fc.property(held, late, ([admitted, out], signed) => {
+      const memberships = [over, ...admitted.map(([of, by, role]) => membership(of, by, role as 'peer'))]
+      const revocations = out.map(([of, by]) => revocation(of, by))
+      const more = signed.map(([of, issuedAt]) => sealRevocation({ key: of.publicKey, issuedAt }, task, alice))
+      const [before, after] = [standing(memberships, revocations), standing(memberships, [...revocations, ...more])]
+      const told = more.every((of) => before.refusal({ kind: 'revocation', of }) !== undefined)
+      return told && namesOf(before).join() === namesOf(after).join() && [...before.revoked].join() === [...after.revoked].join()
+    }),
+    { numRuns: 300 },
   )
 })

@@ -9,8 +9,9 @@ import { configOf, roundNetwork, updateOf, type Weather } from '../helpers/round
 
 const ids = ['a', 'b', 'c', 'd', 'e', 'f']
 const fair: Weather = { seed: 1, loss: 0, repeat: 0, delay: 50, training: 1000 }
+const endless = configOf('a', 6, { stop: {} })
 /** Runs events through the machine of peer `a`. */
-function play(events: RoundEvent[], config = configOf('a', 6)): { state: RoundState; effects: string[]; rejected: (string | undefined)[] } {
+function play(events: RoundEvent[], config = endless): { state: RoundState; effects: string[]; rejected: (string | undefined)[] } {
   let state = initialState()
   const effects: string[] = []
   const rejected: (string | undefined)[] = []
@@ -163,8 +164,8 @@ t.test('a training run is not cut off by others who are faster, but for the firs
   t.match(slow.state, { phase: 'gathering', round: 4 })
   const busy = play([{ type: 'start', now: 0, resume: { round: 3, stage: 'aggregated' } }, ...started.slice(1)])
   const later = { ...busy.state, firstRound: 1 }
-  const step = reduce(later, { type: 'record', update: updateOf('b', 30), now: 10 }, configOf('a', 6))
-  const { state, effects } = reduce(step.state, { type: 'record', update: updateOf('c', 30), now: 10 }, configOf('a', 6))
+  const step = reduce(later, { type: 'record', update: updateOf('b', 30), now: 10 }, endless)
+  const { state, effects } = reduce(step.state, { type: 'record', update: updateOf('c', 30), now: 10 }, endless)
   t.match(state, { phase: 'training', round: 4 })
   t.same(effects, [])
 })
@@ -197,6 +198,63 @@ t.test('a round that the others have left, and whose updates are not to be had, 
   const events: RoundEvent[] = [...started, { type: 'trained', round: 1, now: 0 }, ...['b', 'c', 'd'].map((id) => record(id, 2))]
   t.match(play(events).state, { phase: 'gathering', round: 1 }, 'one round is ordinary lag')
   t.match(play([...events, { type: 'wake', now: 20_000 }]).state, { phase: 'gathering', round: 2 })
+})
+
+t.test('whoever let a deadline pass without a word is waited for again only when it is heard of', async (t) => {
+  const others = ['b', 'c', 'd', 'e']
+  const arrive = (round: number, now: number) =>
+    others.flatMap((id): RoundEvent[] => [
+      { ...record(id, round), now } as RoundEvent,
+      { type: 'payload', update: updateOf(id, round), ok: true, now },
+    ])
+  const first: RoundEvent[] = [...started, { type: 'trained', round: 1, now: 0 }, ...arrive(1, 5)]
+  t.match(play(first).state, { phase: 'gathering' }, 'f has said nothing')
+  const second: RoundEvent[] = [
+    ...first,
+    { type: 'wake', now: 10_000 },
+    { type: 'aggregated', round: 1, now: 10_010 },
+    { type: 'trained', round: 2, now: 10_020 },
+  ]
+  t.match(play([...second, ...arrive(2, 10_030)]).state, { phase: 'aggregating', round: 2 }, 'nor is it waited for another time')
+  for (const sign of [record('f', 1), { type: 'peer', peer: 'f', now: 10_025 } as const]) {
+    const { state } = play([...second, sign, ...arrive(2, 10_030)])
+    t.match(state, { phase: 'gathering', round: 2 })
+    t.same(awaited(state), ['f'])
+  }
+  const late = [...second, record('f', 2), ...arrive(2, 10_030), { type: 'wake', now: 21_000 } as const]
+  t.match(play(late).state.members.get('f'), { present: true, pull: 'pulling' }, 'whose payload is on its way has spoken')
+})
+
+t.test('nobody takes part in a round after the last: those who come back are told its result', async (t) => {
+  const config = configOf('a', 6, { stop: { rounds: 40 } })
+  const finals = ids.slice(1).map((id) => record(id, 41, '', { final: true }))
+  const arrived = ids
+    .slice(1)
+    .map((id): RoundEvent => ({ type: 'payload', update: updateOf(id, 41, '', { final: true }), ok: true, now: 20 }))
+  const back = (round: number, stage: 'trained' | 'aggregated') =>
+    play([...started.slice(1), { type: 'start', now: 0, resume: { round, stage } }, ...finals, ...arrived], config)
+  t.match(back(39, 'aggregated').state, { phase: 'training', round: 40 }, 'one round behind is ordinary lag')
+  const two = back(38, 'trained')
+  t.match(two.state, { phase: 'aggregating', round: 40 })
+  t.ok(two.effects.includes('jumped') && two.effects.includes('announce'), 'what it learned is told in the last round')
+  t.equal(inputsOf(two.state, config).length, 5, 'with all that the others have ended with')
+  t.match(back(40, 'trained').state, { phase: 'aggregating', round: 40 })
+  t.match(back(40, 'aggregated').state, { phase: 'finished', round: 40 })
+  const newcomer = play([...started.slice(1), ...finals, { type: 'start', now: 0 }, ...arrived], config)
+  t.match(newcomer, { state: { phase: 'aggregating', round: 40 }, effects: /sync/ })
+  const beyond = [record('b', 41), record('c', 42, '', { final: true }), record('d', 41, '', { final: true })]
+  t.same(play([...started, ...beyond], config).rejected, ['future-round', 'future-round', undefined])
+})
+
+t.test('in the last round an update at hand is not pulled again because its author has finished', async (t) => {
+  const config = configOf('a', 6, { stop: { rounds: 1 } })
+  const begin: RoundEvent[] = [...started, { type: 'trained', round: 1, now: 0 }, record('b', 1)]
+  const final = record('b', 2, '', { final: true })
+  const held = play([...begin, { type: 'payload', update: updateOf('b', 1), ok: true, now: 5 }, final], config)
+  t.equal(held.effects.filter((effect) => effect === 'pull').length, 1)
+  t.equal(inputsOf(held.state, config)[0]?.round, 1)
+  const gone = play([...begin, final], config)
+  t.equal(gone.effects.filter((effect) => effect === 'pull').length, 2, 'its author may not serve the other any more')
 })
 
 t.test('time in which the process stood still counts neither against the round nor against the others', async (t) => {

@@ -1,10 +1,9 @@
 // How many attackers are assumed, whom a peer pulls from, and what is promised in words.
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { byzantineBound, faultsAmong, promise, sampleOrder } from '../../protocol/sampling.ts'
-
-const sha256 = (bytes: Uint8Array) => new Uint8Array(createHash('sha256').update(bytes).digest())
+import { sha256 } from '../helpers/keys.ts'
 
 t.test('a share above 0 never assumes fewer than one attacker', (t) => {
   t.equal(byzantineBound(4, 2000), 1)

@@ -55,7 +55,7 @@ t.test('every key of a manifest has a row, and every row a key', (t) => {
 })
 
 t.test('every domain, message, phase, event and effect is named', (t) => {
-  const domains = read('envelope.ts').match(/(?<=\| ')murmuration-[a-z]+/g) ?? []
+  const domains = read('envelope.ts').match(/(?<=')murmuration-[a-z]+(?=')/g) ?? []
   t.ok(domains.length > 5)
   for (const domain of domains) t.ok(section('2').includes(`\`${domain.replace(/^murmuration(?!-task)/, '')}\``), domain)
   const messages = read('wire.proto').match(/(?<=^message )[A-Za-z]+/gm) ?? []

@@ -16,7 +16,7 @@ const aggregated = (round: number): PeerEvent => ({
   f: 1,
   inputs: [
     { author: 'alice', round, weight: 0.6, distance: 0.1, kept: true, why: 'near' },
-    { author: 'mallory', round: round - 1, weight: 0, distance: 99, kept: false, why: 'far' },
+    { author: 'mallory', round: round - 1, weight: 0, distance: 99, kept: false, why: 'far', clip: 0.25, trimmed: 1 },
   ],
   accepted: 1,
   trimmed: 1,
@@ -62,7 +62,7 @@ t.test('history tells each round: losses, accuracy, inputs and times', async (t)
   t.match(history[2], { round: 3, trainLoss: undefined, accuracy: undefined })
   t.strictSame(readInputs(dir, 2), [
     { author: 'alice', round: 2, weight: 0.6, distance: 0.1, kept: true, why: 'near' },
-    { author: 'mallory', round: 1, weight: 0, distance: 99, kept: false, why: 'far' },
+    { author: 'mallory', round: 1, weight: 0, distance: 99, kept: false, why: 'far', clip: 0.25, trimmed: 1 },
   ])
   t.strictSame(readInputs(dir, 7), [])
   const database = new DatabaseSync(join(dir, 'state.sqlite'), { readOnly: true })

@@ -1,9 +1,11 @@
 // The trainer as a peer uses it: real worker, real onnxruntime, real MNIST.
+import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { exportModel, loadModel, splitWeights } from '../../models/index.ts'
 import { parseModel, writeModel } from '../../models/serialize.ts'
 import { zooModel } from '../../models/zoo/index.ts'
 import type { DataSet } from '../../node/data/spec.ts'
+import { encodePayload } from '../../node/train/encoding.ts'
 import { createTrainer, type TrainerOptions } from '../../node/train/trainer.ts'
 import { infer, LOSS, sameBits, sgd } from '../models/helpers.ts'
 import { mnist } from './mnist.ts'
@@ -148,6 +150,39 @@ t.test('stop ends training in hand without aborting the process', async (t) => {
   await ended
   await trainer.stop()
   await t.rejects(trainer.train(request), { code: 'worker-failed' })
+})
+
+/** Threads besides this one. */
+const threads = () => (process.report.getReport() as { workers: unknown[] }).workers.length
+
+t.test('a worker begins with the first call, ends when it has nothing to do, and begins again with the same results', async (t) => {
+  const { trainer, request } = await start(t, 'softmax', { prepared: false, restMillis: 1 })
+  t.equal(threads(), 0)
+  const first = await trainer.train(request)
+  while (threads() > 0) await setTimeout(20)
+  const again = await trainer.train(request)
+  t.ok(sameBits(again.params, first.params))
+  await trainer.stop()
+  t.equal(threads(), 0)
+  await t.rejects(trainer.train(request), { code: 'worker-failed' })
+  const busy = await start(t, 'softmax', { restMillis: 1 })
+  const endless = t.rejects(busy.trainer.train({ ...request, steps: 100_000_000 }), { code: 'cancelled' })
+  await busy.trainer.stop()
+  await endless
+})
+
+t.test('what is announced is encoded as others decode it, and what they would refuse is told with its reason', async (t) => {
+  const { trainer } = await start(t, 'softmax', { prepared: false })
+  const values = Float32Array.from({ length: 700 }, (_, i) => Math.sin(i))
+  for (const codec of ['float32', 'float16', 'int8']) {
+    const encoded = await trainer.encode(values, { codec, maxAbs: 10 })
+    t.same(encoded, encodePayload(values, { codec, maxAbs: 10 }))
+    t.ok('values' in encoded.decoded && encoded.decoded.values.length === 700)
+    t.match(await trainer.encode(values, { codec, maxAbs: 0.5 }), { decoded: { rejected: 'out-of-bounds' } })
+    const wild = values.with(699, Number.NaN)
+    t.match(await trainer.encode(wild, { codec, maxAbs: 10 }), { decoded: { rejected: 'not-finite' } })
+  }
+  t.equal(values.length, 700, "the caller's vector is untouched")
 })
 
 t.test('evaluation takes a subset at a regular stride, and the test data where there is some', async (t) => {

@@ -1,7 +1,9 @@
 import { spawnSync } from 'node:child_process'
+import { EventEmitter, once } from 'node:events'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
+import { resting } from '../../node/resting.ts'
 import { callWorker } from '../../node/worker-rpc.ts'
 import type { Handlers } from './rpc-worker.ts'
 
@@ -91,4 +93,37 @@ t.test('a pending call keeps the process alive, an idle worker does not', async 
   const { stdout, status } = spawnSync(process.execPath, [main], { encoding: 'utf8', timeout: 20_000 })
   t.equal(stdout, 'done\n')
   t.equal(status, 0)
+})
+
+t.test('what rests is begun with the first use, ended when nobody uses it for a while, and begun again', async (t) => {
+  const worker = { began: 0, ended: 0 }
+  const ends = new EventEmitter()
+  const { use, stop } = resting(() => {
+    worker.began++
+    return {
+      name: `worker ${worker.began}`,
+      async stop() {
+        worker.ended++
+        ends.emit('end')
+      },
+    }
+  }, 20)
+  const alive = setInterval(() => {}, 1000)
+  t.teardown(() => clearInterval(alive))
+  t.equal(worker.began, 0)
+  const ended = once(ends, 'end')
+  t.same(await Promise.all([use(async ({ name }) => name), use(async ({ name }) => name)]), ['worker 1', 'worker 1'])
+  await ended
+  t.same(worker, { began: 1, ended: 1 })
+  await t.rejects(
+    use(() => Promise.reject(new Error('no'))),
+    /no/,
+  )
+  t.equal(worker.began, 2)
+  await stop()
+  t.same(worker, { began: 2, ended: 2 })
+  await t.rejects(
+    use(async () => {}),
+    { code: 'worker-failed' },
+  )
 })
