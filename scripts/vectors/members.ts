@@ -234,11 +234,11 @@ export function chains(): VectorFile {
       one('one second beyond it', [names('alice', 'founder', { expiresAt: BigInt(NOW - HOUR - 1) })], [], {}),
       one('a clock of 1970 ends nothing', [names('alice', 'founder', { expiresAt: 1n })], [], { alice: 'peer' }, [], { now: 100_000 }),
       one(
-        'what an ended admin named has ended, what it revoked has not',
+        'what an ended admin named has ended, and what it revoked',
         [names('admin', 'founder', { ...admin, ...ended }), names('bob', 'admin'), names('alice', 'founder')],
         [revokes('alice', 'admin')],
-        {},
-        ['alice'],
+        { alice: 'peer' },
+        [],
       ),
     ],
   }

@@ -1,6 +1,6 @@
 // What it costs that all members know where all others can be dialled, and how soon they do: the product's address book, state exchange and
 // dialling among 100 members and up to the most that a network has, in virtual time. The table in docs/reach.md comes from here.
-// Usage: node scripts/bench/network/addresses.ts [--members 100,300,1024] [--seed 1] [--json]; 1,024 take a quarter of an hour.
+// Usage: node scripts/bench/network/addresses.ts [--members 100,300,1024] [--seed 1] [--json]; 1,024 take long.
 import { parseArgs } from 'node:util'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
