@@ -8,6 +8,9 @@ import type { Update } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
 import type { PeerParts } from './parts.ts'
 
+/** Why a pull was given up: its author has announced a newer update. */
+const SUPERSEDED = Symbol('superseded')
+
 export interface Puller {
   /**
    * Holds the payload of `update` in the store; true where it passed the gate, undefined where nobody waits for it any more.
@@ -57,14 +60,17 @@ export function createPuller(parts: PeerParts, emit: (event: PeerEvent) => void,
   return {
     async pull(update) {
       const { author, round } = update
-      // The pull of an older record ends, however slowly it is answered.
-      pulling.get(author)?.abort()
+      // The pull of an older record ends, however slowly it is answered: its payload did not come in time.
+      pulling.get(author)?.abort(SUPERSEDED)
       const controller = new AbortController()
       pulling.set(author, controller)
       const signal = AbortSignal.any([controller.signal, stopping])
       try {
         const code = await check(update, signal)
-        if (signal.aborted) return undefined
+        if (signal.aborted) {
+          if (signal.reason === SUPERSEDED) emit({ type: 'rejected', code: 'unavailable', author, round })
+          return undefined
+        }
         if (code === undefined) emit({ type: 'received', round, author, bytes: update.payload.length })
         else emit({ type: 'rejected', code, author, round })
         return code === undefined

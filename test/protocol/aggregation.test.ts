@@ -133,8 +133,8 @@ t.test('the audit says how much was clipped and trimmed', (t) => {
 
 t.test('the order of the inputs changes neither output nor audit', (t) => {
   // But for draws, which go by order, and for what is equal by construction: a group's two farthest, two nearest to one another, two that
-  // were clipped to the same length of one coordinate.
-  const texts = ALL.filter((text) => !/bucketing|mda|bulyan|caf|clip\(|arc/.test(text))
+  // were clipped to the same length of one coordinate, two that nnm made the mean of the same vectors.
+  const texts = ALL.filter((text) => !/bucketing|mda|bulyan|caf|clip\(|arc|nnm.*krum/.test(text))
   fc.assert(
     fc.property(normal(texts), ({ text, vectors, own, f, seed }) => {
       fc.pre(!text.includes('krum') || vectors.length > 2 * f + 3)
