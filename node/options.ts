@@ -105,7 +105,7 @@ export const localOptions = z.strictObject({
   dataSeed: key(z.coerce.number().int().min(0).default(1), 'seed of the parts and of the validation split', 'N'),
   validation: key(z.coerce.number().gt(0).lt(0.9).default(0.1), 'share of the data kept for validation', 'SHARE'),
   listen: key(list.default(['/ip4/0.0.0.0/tcp/0']), 'multiaddrs to listen on, comma-separated', 'ADDRS'),
-  announce: key(list.optional(), 'multiaddrs that others should dial instead, comma-separated', 'ADDRS'),
+  announce: key(list.optional(), 'multiaddrs to tell others besides its own, comma-separated', 'ADDRS'),
   bootstrap: key(list.optional(), 'multiaddrs of members to connect to, comma-separated', 'ADDRS'),
   mdns: key(z.boolean().default(true), 'do not look for members on the local network'),
   relay: key(z.boolean().default(true), 'do not relay for members that cannot be dialled'),
