@@ -20,9 +20,9 @@ const FULL: Scale = {
   ...{ alpha: 0.1, byzantineShare: 0.1, gatherSeconds: [12, 20], work: cosine(150, 30), seconds: 1200, stallSeconds: 240 },
 }
 const QUICK: Scale = {
-  ...{ peers: 6, attackers: ['equivocate', 'bad-chunks'], rounds: 16, leastRounds: 12 },
+  ...{ peers: 7, attackers: ['equivocate', 'withhold', 'bad-chunks'], rounds: 16, leastRounds: 12 },
   ...{ kills: 2, downSeconds: [0, 2], pauses: 2, pauseSeconds: [3, 6], partitions: 1, partitionSeconds: [5, 8] },
-  ...{ alpha: 0.5, byzantineShare: 0.2, gatherSeconds: [4, 10], work: cosine(100, 16), seconds: 400, stallSeconds: 150 },
+  ...{ alpha: 0.5, byzantineShare: 0.15, gatherSeconds: [8, 12], work: cosine(100, 16), seconds: 400, stallSeconds: 150 },
 }
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, seed: { type: 'string', default: '1' } } })
