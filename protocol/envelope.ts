@@ -4,6 +4,7 @@ import { fromBinary } from '@bufbuild/protobuf'
 import { concat } from 'uint8arrays/concat'
 import { equals } from 'uint8arrays/equals'
 import { isEd25519PublicKey, type PeerId, peerIdOf } from './identity.ts'
+import { varint } from './varint.ts'
 import { EnvelopeSchema } from './wire_pb.ts'
 
 const DOMAINS = [
@@ -30,13 +31,7 @@ export type Proof = Parameters<Verify>
 const utf8 = new TextEncoder()
 
 /** A field as it is signed and sent: its length as a varint, then its bytes. */
-function prefixed(bytes: Uint8Array): Uint8Array[] {
-  const varint: number[] = []
-  let rest = bytes.length
-  for (; rest > 0x7f; rest = Math.floor(rest / 128)) varint.push((rest & 0x7f) | 0x80)
-  varint.push(rest)
-  return [Uint8Array.from(varint), bytes]
-}
+const prefixed = (bytes: Uint8Array): Uint8Array[] => [Uint8Array.from(varint(bytes.length)), bytes]
 
 /** By domain: the payload type, and what is signed before the payload. */
 const TYPES = new Map(

@@ -60,3 +60,7 @@ export class MurmurError extends Error {
 export function isMurmurError(error: unknown, code?: ErrorCode): error is MurmurError {
   return error instanceof MurmurError && (code === undefined || error.code === code)
 }
+
+/** What was thrown, for a person. */
+export const asMurmurError = (thrown: unknown): MurmurError =>
+  isMurmurError(thrown) ? thrown : new MurmurError('internal', `Unexpected failure: ${String(thrown)}.`, { cause: thrown })

@@ -17,10 +17,12 @@ const encode = (body: NonNullable<MessageInitShape<typeof GossipSchema>['body']>
 
 const NONE = new Uint8Array()
 
+/** A payload where it is small enough to ride along; else nothing. */
+export const inlineOf = (payload: Uint8Array): Uint8Array => (payload.length <= LIMITS.inlineBytes ? payload : NONE)
+
 /** The announcement as gossip carries it: the payload rides along where it is small, the author's membership where one is needed. */
 export function encodeAnnouncement(record: Uint8Array, payload: Uint8Array, membership: Uint8Array = NONE): Uint8Array {
-  const inline = payload.length <= LIMITS.inlineBytes ? payload : NONE
-  return encode({ case: 'announcement', value: { record, inline, membership } })
+  return encode({ case: 'announcement', value: { record, inline: inlineOf(payload), membership } })
 }
 
 /** A record that is gossiped on its own. */

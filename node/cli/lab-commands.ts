@@ -1,12 +1,9 @@
 // `murmur lab ...`: what can be asked of the lab. The commands themselves are in lab.ts and beside it, loaded when they are asked for.
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { attackLines } from '../lab/attacks/names.ts'
+import { wholeNumberFrom } from './whole-number.ts'
 
-/** @throws InvalidArgumentError, which commander tells with the flag's name */
-export function countFromZero(text: string): number {
-  if (/^\d{1,9}$/.test(text)) return Number(text)
-  throw new InvalidArgumentError('Give a whole number from 0.')
-}
+const countFromZero = wholeNumberFrom(0)
 
 export function addLabCommands(lab: Command): void {
   lab

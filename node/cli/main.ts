@@ -1,20 +1,17 @@
 // The command `murmur`: what can be asked of it, with examples. Each command is one file beside this one, loaded when it is asked for.
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { ZOO } from '../../models/zoo/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import { localOptions, modelOptions, taskOptions, trainOptions } from '../options.ts'
 import { demoFlags } from './demo-flags.ts'
 import { flagsOf } from './flags.ts'
 import { addLabCommands } from './lab-commands.ts'
+import { wholeNumberFrom } from './whole-number.ts'
 
 /** Exit codes: 0 done, 1 failed with a sentence on stderr, 2 wrong usage (commander), 130 interrupted. */
 const FAILED = 1
 
-/** @throws InvalidArgumentError, which commander tells with the flag's name */
-function wholeNumber(text: string): number {
-  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text)
-  throw new InvalidArgumentError('Give a whole number from 1.')
-}
+const wholeNumber = wholeNumberFrom(1)
 
 const program = new Command('murmur')
   .description('Train one model with others: no server, no trust in each other, data that never leaves its owner.')

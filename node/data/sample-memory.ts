@@ -33,7 +33,8 @@ export function gather(raw: RawSamples, indices: Int32Array, schema: DataSchema)
   return set
 }
 
-function takeRows(from: RawSamples['x'], indices: Int32Array, to: RawSamples['x'], size: number): void {
+/** Copies the rows of `size` values at `indices` to the beginning of `to`. */
+export function takeRows(from: RawSamples['x'], indices: Int32Array, to: RawSamples['x'], size: number): void {
   // A view for each single value would cost more than the value.
   if (size === 1) for (let i = 0; i < indices.length; i++) to[i] = from[indices[i]!]!
   else for (let i = 0; i < indices.length; i++) to.set(from.subarray(indices[i]! * size, (indices[i]! + 1) * size), i * size)

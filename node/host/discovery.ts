@@ -4,7 +4,7 @@ import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import type { Clock } from '../ports.ts'
 import { type Address, readPeerAddress } from './addresses.ts'
-import { pause } from './redial.ts'
+import { pause, STEADY_MILLIS } from './redial.ts'
 
 /** Connections sought; beyond it others still come to us. */
 const CONNECTIONS = 32
@@ -20,8 +20,6 @@ const NEARBY_FAILURES = 3
 const LOOK_MILLIS = 500
 const FIRST_RETRY = 1000
 const LONGEST_RETRY = 300_000
-/** Milliseconds that a connection lasts at least where it is wanted: who does not know this peer cuts it off after a stranger's time. */
-const STEADY_MILLIS = 2 * LIMITS.strangerMillis
 /** Two that learn of each other at once would both dial: the one with the larger id waits this long for the other. */
 const YIELD_MILLIS = 300
 
@@ -69,6 +67,7 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
   let alone = true
 
   const jittered = (millis: number) => clock.now() + millis * (0.5 + random() / 2)
+  const retryAt = (failures: number) => jittered(Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** failures))
   const usable = (peer: PeerId, texts: readonly string[]): Address[] =>
     texts.slice(0, LIMITS.addresses).flatMap((text) => {
       const address = readPeerAddress(text)
@@ -106,7 +105,7 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
   function onLost(mate: Mate, since: number): void {
     delete mate.since
     mate.failures = clock.now() - since < STEADY_MILLIS ? mate.failures + 1 : 0
-    mate.nextAt = jittered(Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** Math.max(1, mate.failures)))
+    mate.nextAt = retryAt(Math.max(1, mate.failures))
   }
 
   function dialDue(): void {
@@ -125,9 +124,10 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
     }
     const most = alone && failed >= DIALS ? DIALS_ALONE : DIALS
     const room = Math.min(most, CONNECTIONS - connected.size) - dialling
+    if (room <= 0) return
     // By chance, so that the members of a large network do not all hold the same few; but nobody again while others are untried.
     const order = due.map(([peer, mate]) => ({ peer, mate, at: mate.failures + random() })).sort((a, b) => a.at - b.at)
-    for (const { peer, mate } of order.slice(0, Math.max(0, room))) void dial(peer, mate)
+    for (const { peer, mate } of order.slice(0, room)) void dial(peer, mate)
   }
 
   async function dial(peer: PeerId, mate: Mate): Promise<void> {
@@ -137,7 +137,7 @@ export function createDiscovery(parts: DiscoveryParts): Discovery {
       mate.since ??= clock.now()
     } catch {
       mate.failures++
-      mate.nextAt = jittered(Math.min(LONGEST_RETRY, FIRST_RETRY * 2 ** mate.failures))
+      mate.nextAt = retryAt(mate.failures)
       if (!mate.member && mate.failures >= NEARBY_FAILURES && known.get(peer) === mate) known.delete(peer)
     } finally {
       mate.dialling = false

@@ -1,6 +1,6 @@
 // Who gossips with us over which connection: begun where a peer becomes a member, ended where it is none any more, and begun anew where gossipsub
 // has silently dropped a pair.
-import type { Connection, PeerId as Libp2pPeerId, Stream } from '@libp2p/interface'
+import type { Connection, PeerId as Libp2pPeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import type { PeerId } from '../../protocol/identity.ts'
 import type { GossipGate } from './gossip-gate.ts'
@@ -11,8 +11,6 @@ import type { Reputation } from './reputation.ts'
 const SILENT_HEARTBEATS = 3
 
 export interface Pairs {
-  /** Whether what we publish gets to a peer. */
-  reaches(peer: Libp2pPeerId): boolean
   /** A peer has gossiped with us on its present connection. */
   met(peer: PeerId): void
   /** After who is a member has changed. */
@@ -31,10 +29,6 @@ export function createPairs(node: Node, gate: GossipGate, { isMember }: Pick<Rep
   /** Connected peers that were no members when the gate was last asked: who is put out later still hears of that. */
   const strangers = new Set<PeerId>()
 
-  const isOurs = (stream: Stream) =>
-    stream.direction === 'outbound' && stream.writeStatus === 'writable' && gossip.protocols.includes(stream.protocol)
-  /** Subscriptions arrive on the other side's stream, often before our own is open: until then nothing we publish would reach that peer. */
-  const reaches = (peer: Libp2pPeerId) => node.getConnections(peer).some(({ streams }) => streams.some(isOurs))
   /** Over a relay's limited connection there is no gossip. */
   const isUsable = ({ status, limits }: Connection) => status === 'open' && limits === undefined
 
@@ -62,16 +56,16 @@ export function createPairs(node: Node, gate: GossipGate, { isMember }: Pick<Rep
   }
 
   return {
-    reaches,
     met: (peer) => void spoke.add(peer),
     readmit() {
-      for (const id of connectedPeers(node).keys()) {
+      const connected = connectedPeers(node)
+      for (const id of connected.keys()) {
         if (isMember(id)) strangers.delete(id)
         else strangers.add(id)
       }
       expel()
       const gossiping = new Set(gossip.getPeers().map(String))
-      for (const [id, peer] of connectedPeers(node)) if (isMember(id) && !gossiping.has(id)) begin(peer)
+      for (const [id, peer] of connected) if (isMember(id) && !gossiping.has(id)) begin(peer)
     },
     expel,
     /**
@@ -81,7 +75,7 @@ export function createPairs(node: Node, gate: GossipGate, { isMember }: Pick<Rep
      */
     repair() {
       for (const [id, peer] of connectedPeers(node)) {
-        if (!isMember(id) || reaches(peer)) {
+        if (!isMember(id) || gate.reaches(peer)) {
           silent.delete(id)
           continue
         }

@@ -90,7 +90,7 @@ export function createGossip(node: Node, topics: Topics, clock: Clock): Gossip {
           const id = peer.toString()
           return reputation.isMember(id) ? [{ id, peer }] : []
         })
-    return { all: members.length, reached: new Set(members.flatMap(({ id, peer }) => (pairs.reaches(peer) ? [id] : []))) }
+    return { all: members.length, reached: new Set(members.flatMap(({ id, peer }) => (topics.gate.reaches(peer) ? [id] : []))) }
   }
 
   /** gossipsub tells of subscriptions but not of all departures, so who is there is compared with who was. */

@@ -8,15 +8,19 @@ const CACHE_BYTES = 64 * 1024 * 1024
 const KEEP_MILLIS = 10_000
 /** Chunks hashed before others get their turn: 1 MiB, about 1.5 ms. */
 const CHUNKS_A_TURN = 4
+
 export interface Held {
   /** A chunk of a payload, by hex root; undefined where the store does not have it. @throws bad-argument */
   chunk(root: string, index: number): Promise<LentBytes | undefined>
   hashList(root: string): Promise<LentBytes | undefined>
-  /** Keeps a payload; `onDrop` is called once it is not kept, and nothing of it lent any more. */
-  put(root: string, payload: Uint8Array, onDrop: () => void): void
+  /**
+   * Keeps a payload, which the caller reads until it calls what is returned; `onDrop` is called once it is neither kept nor read.
+   * @param list its hash list, where that is known
+   */
+  put(root: string, payload: Uint8Array, onDrop: () => void, list?: Uint8Array): () => void
 }
 
-export interface LentBytes {
+interface LentBytes {
   bytes: Uint8Array
   done(): void
 }
@@ -121,10 +125,14 @@ export function createHeld(store: Pick<Store, 'getObject'>, hash: Hash, clock: C
         entry.list ??= listOf(payload)
         return { bytes: await entry.list, done() {} }
       }),
-    put(root, payload, onDrop) {
+    put(root, payload, onDrop, list) {
       const old = entries.get(root)
       if (old !== undefined) drop(root, old)
-      touch(root, { payload: Promise.resolve(payload), bytes: payload.length, readers: 0, onDrop, cancel() {} })
+      const entry: Entry = { payload: Promise.resolve(payload), bytes: payload.length, readers: 0, onDrop, cancel() {} }
+      // A copy: it may be a view of much more.
+      if (list !== undefined) entry.list = Promise.resolve(list.slice())
+      touch(root, entry)
+      return read(entry)
     },
   }
 }

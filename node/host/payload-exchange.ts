@@ -1,6 +1,5 @@
 // Payloads by their root hash: serves those in the store, and pulls missing ones chunk by chunk, each checked, from whoever holds them.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
-import { equals } from 'uint8arrays/equals'
 import { toString as toText } from 'uint8arrays/to-string'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
@@ -8,13 +7,12 @@ import { LIMITS } from '../../protocol/limits.ts'
 import { chunkCount, HASH_BYTES, type Hash, type PayloadRef } from '../../protocol/payload.ts'
 import { type PayloadRequest, PayloadRequestSchema, type PayloadResponse, PayloadResponseSchema } from '../../protocol/wire_pb.ts'
 import type { Clock, Network, PartialObject, PayloadExchange, PullOptions, Store } from '../ports.ts'
-import { createRateLimit } from '../rate-limit.ts'
+import { createSharedMemory } from '../shared-memory.ts'
 import { untilAborted } from './deadline.ts'
-import { createHeld } from './held-payloads.ts'
 import { createLanes } from './lanes.ts'
 import { createHolding } from './payload-holding.ts'
-import { createPayloadMemory } from './payload-memory.ts'
 import { Lie, pullPart, Refusal } from './payload-pull.ts'
+import { createPayloadServing, HAVE_ROOTS } from './payload-serving.ts'
 import { createSources } from './payload-sources.ts'
 import { createTurns } from './turns.ts'
 
@@ -22,15 +20,12 @@ export const PAYLOAD_PROTOCOL = '/murmuration/payload/1'
 
 /** Milliseconds a chunk may take where one peer is asked: all that are in flight share the link. */
 const CHUNK_MILLIS = (1000 * LIMITS.chunksInFlight * LIMITS.chunkBytes) / LIMITS.slowestBytesPerSecond
-/** Milliseconds after which a peer that has had its share may ask again, and the longest such wait that is obeyed. */
-const RETRY_MILLIS = 250
+/** The longest wait that is obeyed, where a source has sent as much as it sends at a time. */
 const LONGEST_RETRY_MILLIS = 5000
 /** Payloads of some length that are pulled at a time. */
 const PULLS = 4
 /** Payloads of more chunks wait for their turn, and are kept on disk while they are pulled: less than 1 MiB is pulled again sooner. */
 const PART_CHUNKS = 4
-/** Payloads that one peer may tell of at a time. */
-const HAVE_ROOTS = 64
 
 export interface PayloadExchangeParts {
   network: Network
@@ -54,19 +49,18 @@ interface Pull {
   result: Promise<Uint8Array>
   /** It is wanted for a moment only: it is put together in memory that is used again. */
   isLent: boolean
-  /** Gives that memory back. */
+  /** Whoever waited for it reads it no more: gives its memory back, where nobody else reads it either. */
   release?: () => void
 }
 
 /** Serves from now on. `pull` throws peer-unreachable where no source delivered, limit-exceeded, cancelled, and what the store throws. */
 export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExchange {
   const { network, store, task, hash, clock, onBadChunk } = parts
-  const held = createHeld(store, hash, clock)
-  const memory = createPayloadMemory(clock)
+  const sources = createSources(clock)
+  const { held, answer } = createPayloadServing({ task, store, hash, clock }, sources.told)
+  const memory = createSharedMemory(clock)
   const turns = createTurns(PULLS, clock)
   const lanes = createLanes(LIMITS.chunksInFlight)
-  const sources = createSources(clock)
-  const served = createRateLimit({ perSecond: LIMITS.servedBytesPerSecond, burst: LIMITS.servedBytesBurst, keys: LIMITS.members }, clock)
   const pulls = new Map<string, Pull>()
 
   /** A number that is the same for the same peer and text, and differs from peer to peer: who asks whom is spread without a draw. */
@@ -80,22 +74,7 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
     return { peers: network.peers(), rank, tell: (peer) => network.request(peer, PAYLOAD_PROTOCOL, body) }
   })
 
-  network.serve(PAYLOAD_PROTOCOL, async (body, from) => {
-    const { task: asked, hash: root, part } = readRequest(body)
-    if (!equals(asked, task)) throw new MurmurError('peer-refused', 'this peer works on another task')
-    if (part.case === 'have') {
-      sources.told(from, rootsIn(root))
-      return new Uint8Array()
-    }
-    // Before the disk is read; a hash list costs about as much as a chunk.
-    if (!served.take(from, LIMITS.chunkBytes)) {
-      return toBinary(PayloadResponseSchema, create(PayloadResponseSchema, { retryMillis: RETRY_MILLIS }))
-    }
-    const key = toText(root, 'hex')
-    const lent = part.case === 'chunk' ? await held.chunk(key, part.value) : await held.hashList(key)
-    if (lent === undefined) throw new MurmurError('peer-refused', 'this peer does not hold the payload')
-    return { parts: responseOf(lent.bytes), done: lent.done }
-  })
+  network.serve(PAYLOAD_PROTOCOL, answer)
 
   /** Asks one source for one part; what comes has exactly `length` bytes. */
   async function ask(
@@ -176,7 +155,7 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
     }
     await part.finish()
     // Whoever has just got a payload is soon asked for it.
-    held.put(root, part.payload, shared(pull))
+    pull.release = held.put(root, part.payload, pull.release ?? (() => {}), part.list)
     if (chunkCount(ref.length) > 1) holding.add(ref.hash)
     return part.payload
   }
@@ -199,16 +178,6 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
   function letGo(pull: Pull): void {
     pull.release?.()
     delete pull.release
-  }
-
-  /** Two use what was pulled: those who wait for it, and those whom it is served to. The last one gives it back. */
-  function shared(pull: Pull): () => void {
-    const { release } = pull
-    if (release === undefined) return () => {}
-    let users = 2
-    const leave = () => void (--users === 0 && release())
-    pull.release = leave
-    return leave
   }
 
   /** A payload that is not worth keeping until it is whole. */
@@ -295,37 +264,6 @@ const stopped = (key: string): MurmurError => new MurmurError('cancelled', `Pull
 
 const encodeRequest = (request: Pick<PayloadRequest, 'task' | 'hash' | 'part'>): Uint8Array =>
   toBinary(PayloadRequestSchema, create(PayloadRequestSchema, request))
-
-/** The encoded response in two parts: putting a chunk into one message would copy it. */
-function responseOf(bytes: Uint8Array): Uint8Array[] {
-  // What is empty is not written.
-  if (bytes.length === 0) return []
-  const head = [BYTES_TAG]
-  let length = bytes.length
-  for (; length > 0x7f; length >>>= 7) head.push((length & 0x7f) | 0x80)
-  return [Uint8Array.from([...head, length]), bytes]
-}
-
-/** Field 1, length-delimited. */
-const BYTES_TAG = 0x0a
-
-const rootsIn = (hashes: Uint8Array): string[] =>
-  Array.from({ length: hashes.length / HASH_BYTES }, (_, i) => toText(hashes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES), 'hex'))
-
-function readRequest(body: Uint8Array): PayloadRequest {
-  let request: PayloadRequest | undefined
-  try {
-    request = fromBinary(PayloadRequestSchema, body)
-  } catch {
-    // Said below, as for a request without a part.
-  }
-  const hashes = (request?.hash.length ?? 0) / HASH_BYTES
-  const most = request?.part.case === 'have' ? HAVE_ROOTS : 1
-  if (request?.part.case === undefined || !Number.isInteger(hashes) || hashes < 1 || hashes > most) {
-    throw new MurmurError('peer-refused', 'this is not a request for a payload')
-  }
-  return request
-}
 
 function checkRef(ref: PayloadRef): void {
   if (ref.hash.length !== HASH_BYTES)

@@ -15,7 +15,7 @@ const LONGEST_REFUSED_WAIT = 300_000
 const LOST_WAIT = 100
 /** Milliseconds that a link lasts at least where it is wanted: who refuses a peer can say so only after the dial has succeeded, and cuts it off
  * after a stranger's time at the latest. */
-const STEADY_MILLIS = 2 * LIMITS.strangerMillis
+export const STEADY_MILLIS = 2 * LIMITS.strangerMillis
 /** The first link that ends early is no news: where a peer has just been admitted, it is made anew. */
 const REFUSALS_TOLD_FROM = 2
 

@@ -19,6 +19,7 @@ import {
   tooLong,
   tooLongRequest,
   unreachable,
+  whole,
 } from './serving.ts'
 import { createSlots, type Slots } from './slots.ts'
 import { asError, whyOf } from './why.ts'
@@ -42,7 +43,7 @@ export function serveStreams(node: Node, protocol: string, serving: Serving, clo
   /** A reply counts from before it is made until the other side has taken it: what piles up unread is bounded. */
   async function answer(body: Uint8Array, peer: PeerId, address: string, write: (reply: Lent) => Promise<void>): Promise<void> {
     const giveBack = slotsFor(peer).take(peer)
-    if (giveBack === undefined) return await write({ parts: [refusal('busy: too many answers are waiting to be read')], done() {} })
+    if (giveBack === undefined) return await write(whole(refusal('busy: too many answers are waiting to be read')))
     try {
       await write(await serving.answerInParts(protocol, body, peer, address))
     } finally {

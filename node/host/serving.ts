@@ -1,4 +1,5 @@
 // The answering half of request/response, the same over libp2p streams and the lab's bus: handlers by protocol, bounds, and the reply's bytes.
+import { concat } from 'uint8arrays/concat'
 import { type ErrorCode, isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { type PeerId, shortId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -45,7 +46,7 @@ export function createServing(clock: Clock): Serving {
   const inFlight = createSlots(LIMITS.requestsInFlight)
   const { strangers: keys, strangerRequestsPerSecond: perSecond } = LIMITS
   const strangers = createRateLimit({ perSecond, burst: STRANGER_BURST, keys: 4 * keys }, clock)
-  let strangersAnswered = 0
+  const strangersInFlight = createSlots(LIMITS.requestsInFlight, LIMITS.strangers)
 
   const isStranger = (peer: PeerId) => gate !== undefined && !gate.isMember(peer)
   const requestBytes = (peer: PeerId) => (isStranger(peer) ? LIMITS.strangerRequestBytes : LIMITS.requestBytes)
@@ -55,12 +56,12 @@ export function createServing(clock: Clock): Serving {
     if (!isStranger(from)) return await respond(protocol, body, from)
     if (!gate?.open.has(protocol)) throw new MurmurError('peer-refused', 'only members of the network are answered')
     if (!strangers.take(originOf(address))) throw new MurmurError('peer-refused', 'busy: ask again in a few seconds')
-    if (strangersAnswered >= LIMITS.strangers) throw new MurmurError('peer-refused', 'busy with others: ask again in a few seconds')
-    strangersAnswered++
+    const giveBack = strangersInFlight.take(from)
+    if (giveBack === undefined) throw new MurmurError('peer-refused', 'busy with others: ask again in a few seconds')
     try {
       return await respond(protocol, body, from)
     } finally {
-      strangersAnswered--
+      giveBack()
     }
   }
 
@@ -101,7 +102,7 @@ export function createServing(clock: Clock): Serving {
     answerInParts,
     async answer(protocol, body, from, address) {
       const { parts, done } = await answerInParts(protocol, body, from, address)
-      const reply = joined(parts)
+      const reply = concat([...parts])
       done()
       return reply
     },
@@ -110,24 +111,15 @@ export function createServing(clock: Clock): Serving {
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(oneLine(text, REASON_LENGTH))
 
-const whole = (bytes: Uint8Array): Lent => ({ parts: [bytes], done() {} })
+/** A reply that nothing has to be given back for. */
+export const whole = (bytes: Uint8Array): Lent => ({ parts: [bytes], done() {} })
 
 const lengthOf = (parts: readonly Uint8Array[]): number => parts.reduce((sum, part) => sum + part.length, 0)
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(lengthOf(parts))
-  let at = 0
-  for (const part of parts) {
-    bytes.set(part, at)
-    at += part.length
-  }
-  return bytes
-}
 
 export const tooLongRequest = (length: number, most: number): string => `the request has ${length} bytes; at most ${most} are accepted`
 
 /** A reply that says no. */
-export const refusal = (why: string): Uint8Array => joined([Uint8Array.of(REFUSED), utf8(why)])
+export const refusal = (why: string): Uint8Array => concat([Uint8Array.of(REFUSED), utf8(why)])
 
 /** The body of a reply. @throws peer-refused with the other side's reason; limit-exceeded */
 export function readReply(bytes: Uint8Array, peer: PeerId): Uint8Array {

@@ -82,23 +82,19 @@ export function busNetwork(self: PeerId, { clock, random, links, neighbours, flo
       }
     },
     serve: serving.set,
-    async connect(address, { signal, onRetry, isWanted } = {}) {
+    async connect(address, { signal, onRetry, isWanted = () => true } = {}) {
       const peer = peerOf(address)
       if (peer === self) throw new MurmurError('bad-join-line', `${address} is this peer's own address; name another peer's.`)
-      const ending = new AbortController()
-      for (const each of [life.signal, signal]) {
-        if (each?.aborted) ending.abort()
-        each?.addEventListener('abort', () => ending.abort(), { once: true })
-      }
+      const over = AbortSignal.any([life.signal, ...(signal ? [signal] : [])])
       const link = {
         async dial() {
           if (!linked(self, peer)) throw new Error(nodes.has(peer) ? 'cut off' : 'not running')
           return peer
         },
         lost: (_: PeerId, ended: AbortSignal) => neighbours.lost(self, peer, ended),
-        isWanted: () => isWanted?.(peer) ?? true,
+        isWanted: () => isWanted(peer),
       }
-      return keepConnected(link, { clock, random, signal: ending.signal, ...(onRetry && { onRetry }) })
+      return keepConnected(link, { clock, random, signal: over, ...(onRetry && { onRetry }) })
     },
     admit(next) {
       gate = next

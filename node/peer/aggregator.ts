@@ -4,13 +4,13 @@ import { setImmediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { Aggregator } from '../ports.ts'
+import { createSharedMemory, type SharedMemory } from '../shared-memory.ts'
 import { callWorker, type WorkerClient } from '../worker-rpc.ts'
 import type { AggregateHandlers } from './aggregate-worker.ts'
+import { systemClock } from './clock.ts'
 
 /** Bytes copied into shared memory at a time, about a millisecond's work; between two pieces the event loop has its turn. */
 const PIECE_BYTES = 2 * 1024 * 1024
-/** Bytes of shared memory kept for the next round: fresh memory costs more than what is copied into it. */
-const KEPT_BYTES = 64 * 1024 * 1024
 
 /** The worker starts with the first call. Callers' arrays are read, never changed or detached; they must not change until the call is done. */
 export function createAggregator(): Aggregator {
@@ -24,7 +24,8 @@ export function createAggregator(): Aggregator {
     return worker
   }
 
-  const copies = createCopies()
+  const memory = createSharedMemory(systemClock)
+  const copyOf = createCopying(memory)
 
   const inHand = new Set<Promise<unknown>>()
   /** Does `work` with a function that lends shared copies until it is done. */
@@ -32,13 +33,13 @@ export function createAggregator(): Aggregator {
     const lent: Uint8Array[] = []
     const share = async (bytes: Uint8Array) => {
       if (bytes.buffer instanceof SharedArrayBuffer) return bytes
-      const copy = await copies.copyOf(bytes)
+      const copy = await copyOf(bytes)
       lent.push(copy)
       return copy
     }
     const done = work(share).finally(() => {
       inHand.delete(settled)
-      for (const copy of lent) copies.giveBack(copy)
+      for (const copy of lent) memory.giveBack(copy)
     })
     const settled: Promise<unknown> = done.catch(() => {})
     inHand.add(settled)
@@ -80,30 +81,14 @@ export function createAggregator(): Aggregator {
  * Copies in memory that the worker sees without one of its own. Posting bytes instead would clone them in one go, and with them the whole
  * buffer that they are a view of. One at a time, or many small turns would add up to a long one.
  */
-function createCopies() {
-  /** Not lent now, the longest unused first. */
-  const free: Uint8Array[] = []
+function createCopying(memory: SharedMemory): (bytes: Uint8Array) => Promise<Uint8Array> {
   let last: Promise<unknown> = Promise.resolve()
-
-  function take(length: number): Uint8Array {
-    const at = free.findLastIndex((copy) => copy.length === length)
-    return at < 0 ? new Uint8Array(new SharedArrayBuffer(length)) : free.splice(at, 1)[0]!
-  }
-
-  return {
-    copyOf(bytes: Uint8Array): Promise<Uint8Array> {
-      const copied = last.then(() => copyPieces(bytes, take(bytes.length)))
-      last = copied.catch(() => {})
-      return copied
-    },
-    giveBack(copy: Uint8Array): void {
-      free.push(copy)
-      for (let bytes = bytesOf(free); bytes > KEPT_BYTES; bytes = bytesOf(free)) free.shift()
-    },
+  return (bytes) => {
+    const copied = last.then(() => copyPieces(bytes, memory.take(bytes.length)))
+    last = copied.catch(() => {})
+    return copied
   }
 }
-
-const bytesOf = (copies: readonly Uint8Array[]): number => copies.reduce((sum, { length }) => sum + length, 0)
 
 async function copyPieces(from: Uint8Array, to: Uint8Array): Promise<Uint8Array> {
   for (let at = 0; at < from.length; at += PIECE_BYTES) {

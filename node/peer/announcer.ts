@@ -1,8 +1,7 @@
 // A peer's own announcements: encoded, signed and on disk before anyone is told, told again byte for byte after a crash.
 import { codecOf, type Decoded, type DecodeFailure } from '../../protocol/codec/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
-import { encodeAnnouncement } from '../../protocol/gossip.ts'
-import { LIMITS } from '../../protocol/limits.ts'
+import { encodeAnnouncement, inlineOf } from '../../protocol/gossip.ts'
 import { hexOf, topicOf } from '../../protocol/task.ts'
 import { openUpdate, sealUpdate, type Update } from '../../protocol/update.ts'
 import type { PeerEvent } from '../events.ts'
@@ -38,7 +37,6 @@ export function createAnnouncer(parts: PeerParts, emit: (event: PeerEvent) => vo
   let stored: { update: Update; inline: Uint8Array; decoded: Decoded; told: boolean } | undefined
 
   const encode = parts.encode ?? (async (vector) => encodePayload(vector.subarray(0, task.exchanged), rules))
-  const inlineOf = (payload: Uint8Array) => (payload.length <= LIMITS.inlineBytes ? payload : new Uint8Array())
 
   /** The payload of a signed update; where the object is lost, it is made again from the vector it was made of. */
   async function payloadOf(update: Update, trained: Float32Array): Promise<Uint8Array | undefined> {

@@ -1,5 +1,5 @@
 // The round loop: holds the state of the round machine, has carried out what it asks for, and keeps its time.
-import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
+import { asMurmurError, isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import type { RejectionCode } from '../../protocol/rejections.ts'
 import { refusalOf } from '../../protocol/round/intake.ts'
 import { reduce } from '../../protocol/round/reducer.ts'
@@ -140,9 +140,7 @@ export function createLoop(parts: PeerParts, initial: RoundState, outlets: Outle
   function background(work: Promise<void>): void {
     const watched = work.catch((error: unknown) => {
       if (stopping.signal.aborted || isMurmurError(error, 'cancelled')) return
-      outlets.onFailed(
-        isMurmurError(error) ? error : new MurmurError('internal', `Unexpected failure: ${String(error)}.`, { cause: error }),
-      )
+      outlets.onFailed(asMurmurError(error))
     })
     running.add(watched)
     watched.finally(() => running.delete(watched))

@@ -1,5 +1,5 @@
 // A running peer: wires the pure round machine to the network, the trainer, the aggregator and the store behind their ports.
-import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
+import { asMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { encodeRecord, type LoneRecord } from '../../protocol/gossip.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { JOIN_PROTOCOL, TASK_PROTOCOL } from '../../protocol/join.ts'
@@ -180,7 +180,7 @@ export function createPeer(parts: PeerParts): Peer {
       })
       if (!stopping.signal.aborted && !failed) beginRounds()
     } catch (error) {
-      onFailed(isMurmurError(error) ? error : new MurmurError('internal', `Unexpected failure: ${String(error)}.`, { cause: error }))
+      onFailed(asMurmurError(error))
     }
   }
 

@@ -47,9 +47,11 @@ export async function prepareLearning(options: LearningOptions): Promise<Learnin
     const { threads, provider } = local
     const { batchSize } = work
     const subject: Subject = { graph, loss, optimizer, batchSize, input: schema.input, target: schema.target, threads, provider }
-    // What an unknown model asks for, also to be understood, it asks for elsewhere.
-    const isKnown = isBuiltIn(task, graph) && provider === 'cpu'
-    if (isNew) for (const note of isKnown ? trainingNotes(graph, subject) : await tryModel(task, subject, data, options)) onProgress(note)
+    if (isNew) {
+      // What an unknown model asks for, also to be understood, it asks for elsewhere.
+      const isKnown = provider === 'cpu' && isBuiltIn(task, graph)
+      for (const note of isKnown ? trainingNotes(graph, subject) : await tryModel(task, subject, data, options)) onProgress(note)
+    }
     const trainer = await createTrainer({ ...subject, data, prepared: false })
     const aggregator = restingAggregator()
     return {

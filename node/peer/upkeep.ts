@@ -1,6 +1,6 @@
 // What a peer that may invite and revoke sees to while it runs: that its printed line lets others in, and that nobody who was revoked comes
 // back with the end of the admin who did it.
-import { MurmurError } from '../../protocol/errors.ts'
+import { asMurmurError, type MurmurError } from '../../protocol/errors.ts'
 import type { Clock } from '../ports.ts'
 import { signerOfSeed } from '../store/identity.ts'
 import type { Admission } from './admission.ts'
@@ -44,9 +44,7 @@ export function keepUp(parts: UpkeepParts): () => void {
       try {
         await step()
       } catch (error) {
-        onWarning(
-          error instanceof MurmurError ? error : new MurmurError('internal', `Unexpected failure: ${String(error)}.`, { cause: error }),
-        )
+        onWarning(asMurmurError(error))
       }
     }
     if (!stopped) cancel = clock.after(LOOK_MILLIS, look)

@@ -25,11 +25,7 @@ export function createVerifiers(cacheSize: number = LIMITS.members): Verifiers {
 
   function keyOf(publicKey: Uint8Array): KeyObject {
     const name = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length).toString('latin1')
-    let key = keys.get(name)
-    if (key === undefined) {
-      const der = Buffer.concat([SPKI_PREFIX, publicKey.subarray(PROTOBUF_PREFIX)])
-      key = createPublicKey({ key: der, format: 'der', type: 'spki' })
-    }
+    const key = keys.get(name) ?? parseKey(publicKey)
     // Inserted anew at each use: the oldest is the one not used for longest.
     keys.delete(name)
     keys.set(name, key)
@@ -57,6 +53,10 @@ export function createVerifiers(cacheSize: number = LIMITS.members): Verifiers {
 
   return { verify: verifyHere, verifyElsewhere: createVerifyPool(verifyHere, verifyInPool) }
 }
+
+/** A libp2p-encoded Ed25519 key for node:crypto. */
+export const parseKey = (publicKey: Uint8Array): KeyObject =>
+  createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey.subarray(PROTOBUF_PREFIX)]), format: 'der', type: 'spki' })
 
 const inPool = promisify(verify)
 

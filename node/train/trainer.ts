@@ -7,14 +7,12 @@ import { MurmurError } from '../../protocol/errors.ts'
 import { layoutSize } from '../../protocol/layout.ts'
 import type { DataSet } from '../data/spec.ts'
 import type { Encoded, Trainer } from '../ports.ts'
+import { resting } from '../resting.ts'
 import { callWorker, type WorkerClient } from '../worker-rpc.ts'
 import { copyOf } from './copy.ts'
 import { checkDataSet, type DataSets, SPLITS } from './data-set.ts'
 import type { PayloadRules } from './encoding.ts'
 import type { Halt, TrainWorkerHandlers } from './worker.ts'
-
-/** Milliseconds without a call after which the workers end: longer than a round gathers, as compiling the model again takes seconds. */
-const REST_MILLIS = 60_000
 
 export interface TrainerOptions {
   /** The hollow ONNX graph. */
@@ -63,73 +61,14 @@ interface Member {
  * @throws model-invalid, operator-unsupported, task-unsupported, limit-exceeded for what cannot be trained; data-invalid
  */
 export async function createTrainer(options: TrainerOptions): Promise<WorkerTrainer> {
-  const { data, workers = 1, threads = 1, provider = 'cpu', prepared = true, restMillis = REST_MILLIS, ...task } = options
+  const { data, workers = 1, threads = 1, provider = 'cpu', prepared = true, restMillis, ...task } = options
   const size = layoutSize(loadModel(task.graph).layout)
   const sets: DataSets = { train: shared(data.train), validation: shared(data.validation), ...(data.test && { test: shared(data.test) }) }
   for (const split of SPLITS) if (sets[split] !== undefined) checkDataSet(split, sets[split], task)
 
   const workerOptions: WorkerOptions = { ...task, data: sets, threads, provider }
-  const members: Member[] = []
-  const waiting: ((member: Member) => void)[] = []
+  const pool = resting(() => createPool(workerOptions, workers), restMillis)
   const running = new Set<Halt>()
-  /** Ends of workers that were let go. */
-  const ending = new Set<Promise<void>>()
-  let rest: NodeJS.Timeout | undefined
-  let stopped = false
-
-  function hire(): Member {
-    const url = new URL(`./worker${import.meta.filename.slice(-3)}`, import.meta.url)
-    const worker = new Worker(url, { workerData: workerOptions, name: 'trainer' })
-    const member = { client: callWorker<TrainWorkerHandlers>(worker), busy: true }
-    members.push(member)
-    return member
-  }
-
-  const stoppedBefore = () => new MurmurError('cancelled', 'The work was stopped on request before it began.')
-
-  /** A worker that is free now, or a new one while there may be more, or the next to be free. @throws cancelled */
-  function take(signal: AbortSignal | undefined): Promise<Member> | Member {
-    clearTimeout(rest)
-    const free = members.find(({ busy }) => !busy)
-    if (free !== undefined) {
-      free.busy = true
-      return free
-    }
-    if (stopped) throw new MurmurError('worker-failed', 'The trainer was asked for work after it was stopped.')
-    if (members.length < workers) return hire()
-    return new Promise((resolve, reject) => {
-      const begin = (member: Member) => {
-        signal?.removeEventListener('abort', leave)
-        resolve(member)
-      }
-      const leave = () => {
-        waiting.splice(waiting.indexOf(begin), 1)
-        reject(stoppedBefore())
-      }
-      signal?.addEventListener('abort', leave, { once: true })
-      waiting.push(begin)
-    })
-  }
-
-  function giveBack(member: Member): void {
-    const next = waiting.shift()
-    if (next !== undefined) {
-      next(member)
-      return
-    }
-    member.busy = false
-    if (stopped || members.some(({ busy }) => busy)) return
-    clearTimeout(rest)
-    rest = setTimeout(letGo, restMillis).unref()
-  }
-
-  function letGo(): void {
-    for (const { client } of members.splice(0)) {
-      const ended = client.stop()
-      ending.add(ended)
-      ended.finally(() => ending.delete(ended))
-    }
-  }
 
   /** Runs `call` on a worker, with a number that `signal` or `stop` raises. */
   async function run<T>(signal: AbortSignal | undefined, call: (client: Member['client'], halt: Halt) => Promise<T>): Promise<T> {
@@ -138,13 +77,17 @@ export async function createTrainer(options: TrainerOptions): Promise<WorkerTrai
     const raise = () => void halt.fill(1)
     running.add(halt)
     signal?.addEventListener('abort', raise)
-    let member: Member | undefined
     try {
-      member = await take(signal)
-      if (halt[0] !== 0) throw stoppedBefore()
-      return await call(member.client, halt)
+      return await pool.use(async ({ take, giveBack }) => {
+        const member = await take(signal)
+        try {
+          if (halt[0] !== 0) throw stoppedBefore()
+          return await call(member.client, halt)
+        } finally {
+          giveBack(member)
+        }
+      })
     } finally {
-      if (member !== undefined) giveBack(member)
       signal?.removeEventListener('abort', raise)
       running.delete(halt)
     }
@@ -157,11 +100,8 @@ export async function createTrainer(options: TrainerOptions): Promise<WorkerTrai
   }
 
   async function stop(): Promise<void> {
-    stopped = true
-    clearTimeout(rest)
     for (const halt of running) halt.fill(1)
-    letGo()
-    await Promise.all(ending)
+    await pool.stop()
   }
 
   if (prepared) {
@@ -196,6 +136,53 @@ export async function createTrainer(options: TrainerOptions): Promise<WorkerTrai
         return client.call('encode', { values: copy, ...rules }, [copy.buffer])
       }),
     stop,
+  }
+}
+
+const stoppedBefore = () => new MurmurError('cancelled', 'The work was stopped on request before it began.')
+
+/** Workers that begin as they are needed, at most `most`; each does one thing at a time. */
+function createPool(workerData: WorkerOptions, most: number) {
+  const members: Member[] = []
+  const waiting: ((member: Member) => void)[] = []
+
+  function hire(): Member {
+    const url = new URL(`./worker${import.meta.filename.slice(-3)}`, import.meta.url)
+    const member = { client: callWorker<TrainWorkerHandlers>(new Worker(url, { workerData, name: 'trainer' })), busy: true }
+    members.push(member)
+    return member
+  }
+
+  return {
+    /** A worker that is free now, or a new one while there may be more, or the next to be free. @throws cancelled */
+    take(signal: AbortSignal | undefined): Promise<Member> | Member {
+      const free = members.find(({ busy }) => !busy)
+      if (free !== undefined) {
+        free.busy = true
+        return free
+      }
+      if (members.length < most) return hire()
+      return new Promise((resolve, reject) => {
+        const begin = (member: Member) => {
+          signal?.removeEventListener('abort', leave)
+          resolve(member)
+        }
+        const leave = () => {
+          waiting.splice(waiting.indexOf(begin), 1)
+          reject(stoppedBefore())
+        }
+        signal?.addEventListener('abort', leave, { once: true })
+        waiting.push(begin)
+      })
+    },
+    giveBack(member: Member): void {
+      const next = waiting.shift()
+      if (next === undefined) member.busy = false
+      else next(member)
+    },
+    async stop(): Promise<void> {
+      await Promise.all(members.map(({ client }) => client.stop()))
+    },
   }
 }
 

@@ -1,4 +1,4 @@
-// Orders of rows by a number: the lowest first, of equal ones the lower index.
+// Rows chosen by a number, the lowest first, of equal ones the lower index; and the factors of plain means of rows.
 
 /** Indices of all values in rising order. */
 export function rising(values: ArrayLike<number>): number[] {
@@ -17,3 +17,6 @@ export function meanOf(members: readonly number[], n: number): Float64Array {
   for (const i of members) weights[i] = 1 / members.length
   return weights
 }
+
+/** n equal factors. */
+export const alike = (n: number): Float64Array => new Float64Array(n).fill(1 / n)

@@ -1,6 +1,7 @@
 // The matrix in plain float64: exact, and the reference for any other. Rows are read block by block, so mixes cost no memory.
 import { distancesFrom, pairwiseDistances } from './distances.ts'
 import type { Matrix, Vector } from './matrix.ts'
+import { alike } from './order.ts'
 import { BLOCK, forEachBlock, mixedRows, type Rows, rowsOf, sumInto, terms } from './rows.ts'
 import { trimmedPass } from './trimming.ts'
 
@@ -28,7 +29,7 @@ function matrixOf(rows: Rows): Matrix {
     combine,
     trimmedMean(trim, output) {
       if (trim > 0 && length > 0) return trimmedPass(rows, trim, output)
-      const weights = new Float64Array(count).fill(1 / count)
+      const weights = alike(count)
       combine(weights, output)
       return weights
     },

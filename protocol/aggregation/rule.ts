@@ -1,7 +1,9 @@
 // Composes stages into a rule: checks the inputs, runs pre-aggregations and the reducer, and writes the audit of the original inputs.
 import { checkFinite, checkOptions, checkWeights } from './checks.ts'
 import type { Matrix, Vector } from './matrix.ts'
+import { alike } from './order.ts'
 import { plainMatrix } from './plain.ts'
+import { product } from './product.ts'
 import { remembered } from './remembered.ts'
 import type { Mix, PreAggregation, Reduced, Reducer, Round } from './stages.ts'
 import type { AggregateInputs, AggregateOptions, AggregateResult, InputAudit, Rule } from './types.ts'
@@ -41,8 +43,6 @@ export function composeRule(text: string, pre: readonly PreAggregation[], reduce
   return { text, minInputs, run, apply }
 }
 
-const alike = (n: number): Float64Array => new Float64Array(n).fill(1 / n)
-
 function audit(
   pre: readonly PreAggregation[],
   mixes: readonly Mix[],
@@ -51,7 +51,7 @@ function audit(
   fromOwn: Float64Array,
 ): InputAudit[] {
   // The last mix is undone first: the factor of a mixed row is shared by the rows it was made of.
-  const weights = mixes.reduceRight(spread, reduced.weights)
+  const weights = mixes.reduceRight((factors, mix) => product(factors, mix.weights, mix.place.length), reduced.weights)
   const clips = reduced.clip !== undefined || mixes.some((mix) => mix.clip !== undefined)
   return Array.from(weights, (weight, i) => {
     let [row, clip, lonely] = [i, 1, undefined as string | undefined]
@@ -74,13 +74,6 @@ function audit(
       ...(reduced.trimmed && { trimmed: reduced.trimmed[row]! }),
     }
   })
-}
-
-function spread(weights: Float64Array, mix: Mix): Float64Array {
-  const n = mix.place.length
-  const spreadOut = new Float64Array(n)
-  for (const [row, weight] of weights.entries()) for (let i = 0; i < n; i++) spreadOut[i]! += weight * mix.weights[row * n + i]!
-  return spreadOut
 }
 
 function usedElsewhere({ weights, place }: Mix, row: number, inPlace: number): boolean {

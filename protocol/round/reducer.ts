@@ -44,9 +44,8 @@ export function reduce(state: RoundState, event: RoundEvent, config: RoundConfig
     case 'evict':
       return { state: evict(state, event.peers), effects: [{ type: 'wake', at: 0 }] }
     case 'record': {
-      const { isNews, rejected, ...taken } = takeRecord(state, event, config)
-      if (!isNews) return { ...taken, ...(rejected && { rejected }) }
-      return { ...proceed(taken.state, config, event.now), ...(rejected && { rejected }) }
+      const { isNews, ...taken } = takeRecord(state, event, config)
+      return isNews ? { ...taken, ...proceed(taken.state, config, event.now) } : taken
     }
     case 'evidence':
       return shutOut(state, event.updates, config)

@@ -7,6 +7,7 @@ import { createTeam } from '../../node/peer/aggregate-team.ts'
 import { parseRule } from '../../protocol/aggregation/index.ts'
 import { createKernels, type KernelMatrix } from '../../protocol/aggregation/kernels/index.ts'
 import { plainMatrix } from '../../protocol/aggregation/plain.ts'
+import { createPrng } from '../../protocol/prng.ts'
 
 const LENGTH = 1_000_000
 /** Milliseconds for which the contestants take turns, after as many turns as make their code and memory warm. */
@@ -125,16 +126,9 @@ print(1000 * best)`
   }
 }
 
-/** Standard normal values: mulberry32 and Box-Muller. */
 function gaussian(count: number, seed: number): Float32Array {
-  let state = seed
-  const uniform = () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), state | 1)
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
+  const prng = createPrng(seed)
   const values = new Float32Array(new SharedArrayBuffer(count * Float32Array.BYTES_PER_ELEMENT))
-  for (let i = 0; i < count; i++) values[i] = Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform())
+  for (let i = 0; i < count; i++) values[i] = prng.normal()
   return values
 }

@@ -101,6 +101,9 @@ const payload = (author: string, round: number, now: number, ok = true): Short =
 /** The own first round begins: three others are there. */
 const begun: Short[] = [{ type: 'start', now: 0 }, ...peers(0)]
 const trained: Short[] = [...begun, { type: 'trained', round: 1, now: 100 }]
+/** What two others trained has come; and what all three did. */
+const two: Short[] = [...trained, record('b', 1, 200), payload('b', 1, 210), record('c', 1, 220), payload('c', 1, 230)]
+const three: Short[] = [...two, record('d', 1, 240), payload('d', 1, 250)]
 /** A newcomer far behind has what it needs of three others. */
 const syncing: Short[] = [
   record('b', 7, 10),
@@ -179,13 +182,7 @@ export const traces = (): VectorFile => ({
       { type: 'synced', round: 7, adopted: false, now: 200 },
     ]),
     trace('payloads that do not pass after all: the round goes on without them', [
-      ...trained,
-      record('b', 1, 200),
-      payload('b', 1, 210),
-      record('c', 1, 220),
-      payload('c', 1, 230),
-      record('d', 1, 240),
-      payload('d', 1, 250),
+      ...three,
       { type: 'aggregate-failed', round: 1, authors: ['d'], now: 260 },
     ]),
     trace('whoever is revoked is gone at once, and f does not fall', [
@@ -201,20 +198,7 @@ export const traces = (): VectorFile => ({
       ...peers(10),
       record('b', 3, 20),
     ]),
-    trace(
-      'the round limit',
-      [
-        ...trained,
-        record('b', 1, 200),
-        payload('b', 1, 210),
-        record('c', 1, 220),
-        payload('c', 1, 230),
-        record('d', 1, 240),
-        payload('d', 1, 250),
-        { type: 'aggregated', round: 1, now: 300 },
-      ],
-      { rounds: 1 },
-    ),
+    trace('the round limit', [...three, { type: 'aggregated', round: 1, now: 300 }], { rounds: 1 }),
     trace(
       'back when the others have finished: their results count in the last round, and there is none after it',
       [
@@ -228,11 +212,7 @@ export const traces = (): VectorFile => ({
       { rounds: 4 },
     ),
     trace('whoever said nothing until the deadline is not waited for in the next round', [
-      ...trained,
-      record('b', 1, 200),
-      payload('b', 1, 210),
-      record('c', 1, 220),
-      payload('c', 1, 230),
+      ...two,
       { type: 'wake', now: 10_100 },
       { type: 'aggregated', round: 1, now: 10_110 },
       { type: 'trained', round: 2, now: 10_120 },

@@ -1,13 +1,12 @@
 // `murmur lab aggregate`: anyone can compare our rules with another library's, on a matrix of their own.
-import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
 import { aggregateCommand } from '../../node/cli/lab.ts'
 import { readRows } from '../../node/cli/lab-matrix.ts'
 import { isMurmurError } from '../../protocol/errors.ts'
-import { npyFile } from '../data/npy-file.ts'
+import { matrix, npyFile } from '../data/npy-file.ts'
+import { run } from '../helpers/commands.ts'
 import { temporaryFolder } from '../helpers/processes.ts'
 
 interface Case {
@@ -15,22 +14,11 @@ interface Case {
   aggregators: { rule: string; params: { idx?: number }; out: number[] }[]
   pipelines: { rule: string; out: number[] }[]
 }
-const entry = fileURLToPath(new URL('../../node/murmur.mjs', import.meta.url))
 const vectors = new URL('../protocol/aggregation-vectors.json', import.meta.url)
 const { X, aggregators, pipelines } = (JSON.parse(readFileSync(vectors, 'utf8')) as { cases: Case[] }).cases[0]!
 
-const matrix = (rows: number[][]) => npyFile('<f8', [rows.length, rows[0]!.length], Float64Array.from(rows.flat()))
 const near = (a: number[], b: number[]) => a.length === b.length && a.every((x, i) => Math.abs(x - b[i]!) <= 1e-9)
-
-/** Not by the helper for peers, which takes each line that begins with { for an event. */
-async function aggregate(args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = { ...process.env, NODE_OPTIONS: '' }
-  return new Promise((done) => {
-    execFile(process.execPath, [entry, 'lab', 'aggregate', ...args], { env }, (error, out, err) =>
-      done({ code: Number(error?.code ?? 0), out, err }),
-    )
-  })
-}
+const aggregate = (args: string[]) => run(['lab', 'aggregate', ...args])
 
 async function aggregated(t: Test, args: string[]) {
   const { code, out, err } = await aggregate(args)

@@ -1,12 +1,11 @@
 // `murmur lab forge`: anyone can compare our attacks with another library's, on a matrix of their own.
-import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { forgeCommand } from '../../node/cli/lab-forge.ts'
 import { isMurmurError } from '../../protocol/errors.ts'
-import { npyFile } from '../data/npy-file.ts'
+import { matrix, npyFile } from '../data/npy-file.ts'
+import { run } from '../helpers/commands.ts'
 import { temporaryFolder } from '../helpers/processes.ts'
 
 interface Case {
@@ -15,25 +14,15 @@ interface Case {
   attacks: { rule: string; params: Record<string, number | string>; out: number[] }[]
 }
 
-const entry = fileURLToPath(new URL('../../node/murmur.mjs', import.meta.url))
 const vectors = new URL('../protocol/aggregation-vectors.json', import.meta.url)
 const { X, honest, attacks } = (JSON.parse(readFileSync(vectors, 'utf8')) as { cases: Case[] }).cases[0]!
 
-const matrix = (rows: number[][]) => npyFile('<f8', [rows.length, rows[0]!.length], Float64Array.from(rows.flat()))
 const models = matrix(honest.map((i) => X[i]!))
 const near = (a: number[], b: number[]) =>
   a.length === b.length && a.every((x, i) => Math.abs(x - b[i]!) <= 1e-9 * Math.max(1, Math.abs(b[i]!)))
 const expected = (rule: string, params: Record<string, number | string>) =>
   attacks.find((attack) => attack.rule === rule && Object.entries(params).every(([key, value]) => attack.params[key] === value))!.out
-
-async function forge(args: string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = { ...process.env, NODE_OPTIONS: '' }
-  return new Promise((done) => {
-    execFile(process.execPath, [entry, 'lab', 'forge', ...args], { env }, (error, out, err) =>
-      done({ code: Number(error?.code ?? 0), out, err }),
-    )
-  })
-}
+const forge = (args: string[]) => run(['lab', 'forge', ...args])
 
 t.test('prints a vector for each attacker, as one object', async (t) => {
   const file = join(temporaryFolder(t, { 'honest.npy': models }), 'honest.npy')

@@ -24,6 +24,8 @@ export function npyFile(
 export const f4 = (shape: readonly number[], values: readonly number[]): Buffer => npyFile('<f4', shape, Float32Array.from(values))
 export const u1 = (shape: readonly number[], values: readonly number[]): Buffer => npyFile('|u1', shape, Uint8Array.from(values))
 export const i8 = (shape: readonly number[], values: readonly number[]): Buffer => npyFile('<i8', shape, BigInt64Array.from(values, BigInt))
+/** Of float64, a row each. */
+export const matrix = (rows: readonly number[][]): Buffer => npyFile('<f8', [rows.length, rows[0]!.length], Float64Array.from(rows.flat()))
 
 export const npzFile = (arrays: Record<string, Uint8Array>): Uint8Array =>
   zipSync(Object.fromEntries(Object.entries(arrays).map(([name, bytes]) => [`${name}.npy`, new Uint8Array(bytes)])))

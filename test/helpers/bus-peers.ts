@@ -38,6 +38,18 @@ export function towards(goal: number, size: number): Trainer {
   }
 }
 
+/** Trains as `towards` does, after `millis` of the clock's time. */
+export function slowly({ clock }: { clock: VirtualClock }, goal: number, millis: number): Trainer {
+  const trainer = towards(goal, 4)
+  return {
+    ...trainer,
+    async train(request: TrainRequest) {
+      await new Promise<void>((done) => void clock.after(millis, done))
+      return trainer.train(request)
+    },
+  }
+}
+
 export interface BusPeer {
   name: string
   peer: Peer

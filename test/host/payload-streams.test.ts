@@ -10,7 +10,8 @@ import { createServing } from '../../node/host/serving.ts'
 import { createVirtualClock } from '../../node/lab/virtual-clock.ts'
 import { systemClock } from '../../node/peer/clock.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { stranger, uint32 } from '../network/libp2p-peers.ts'
+import { bareNode } from '../network/bare-node.ts'
+import { uint32 } from '../network/libp2p-peers.ts'
 import { createWatch, text, within } from '../network/recorder.ts'
 
 const PROTOCOL = '/test/large/1'
@@ -20,9 +21,9 @@ const forever = new AbortController().signal
 async function scene(t: Test, askers: number) {
   const clock = createVirtualClock()
   const serving = createServing(clock)
-  const node = await stranger(t)
+  const node = await bareNode(t)
   serveStreams(node, PROTOCOL, serving, clock)
-  const others = await Promise.all(Array.from({ length: askers }, () => stranger(t)))
+  const others = await Promise.all(Array.from({ length: askers }, () => bareNode(t)))
   for (const other of others) await other.dial(multiaddr(node.getMultiaddrs()[0]!.toString()))
   const open = (from: Node) => from.dialProtocol(peerIdFromString(node.peerId.toString()), PROTOCOL)
   const ask = (from: Node, length = 0) =>

@@ -10,6 +10,7 @@ import { normalQuantile } from '../../node/lab/attacks/normal-quantile.ts'
 import { deviationOf, distance, meanOf } from '../../node/lab/attacks/vectors.ts'
 import { parseLabRule } from '../../protocol/aggregation/index.ts'
 import { isMurmurError } from '../../protocol/errors.ts'
+import { far } from '../helpers/far.ts'
 
 interface Entry {
   rule: string
@@ -41,9 +42,6 @@ const RULES: Record<string, string> = { Average: 'mean', TrMean: 'trimmed-mean',
 
 /** Not attacks of ours, and why. */
 const OTHERS: Record<string, string> = { Inf: 'nothing that is not finite reaches a rule' }
-
-const far = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i]!) / Math.max(1, Math.abs(b[i]!))))
 
 t.test('agrees with the published implementations to 1e-9', (t) => {
   const seen = new Set<string>()

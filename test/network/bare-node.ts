@@ -1,4 +1,4 @@
-// A bare libp2p node as the host makes it: what somebody else's program could do on the wire.
+// A bare libp2p node as the host makes it: what somebody else's program, or an attacker's, could do on the wire.
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import type { Test } from 'tap'
 import { createTopics } from '../../node/host/gossip.ts'

@@ -2,11 +2,8 @@
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { multiaddr } from '@multiformats/multiaddr'
 import type { Test } from 'tap'
-import { createTopics } from '../../node/host/gossip.ts'
 import { createLibp2pNetwork, type Libp2pNetworkOptions } from '../../node/host/libp2p-network.ts'
-import { createNode, type Node } from '../../node/host/libp2p-node.ts'
-import { createReputation } from '../../node/host/reputation.ts'
-import { systemClock } from '../../node/peer/clock.ts'
+import type { Node } from '../../node/host/libp2p-node.ts'
 import type { Network } from '../../node/ports.ts'
 import { createWatch, type Recorder, record } from './recorder.ts'
 
@@ -39,21 +36,6 @@ export async function meetLoseAndFind(t: Test, stays: Recorder, topic: string): 
   stays.peerEvents.length = 0
   await record(await restarts.revive(), topic)
   await stays.peer(self)
-}
-
-/** A bare libp2p node: what somebody else's program, or an attacker's, can do. */
-export async function stranger(t: Test): Promise<Node> {
-  const topics = createTopics(createReputation(systemClock))
-  const node = await createNode({
-    privateKey: await generateKeyPair('Ed25519'),
-    listen: ['/ip4/127.0.0.1/tcp/0'],
-    announce: [],
-    meter: { received: 0, sent: 0 },
-    topics: { ...topics, inbound: (_, message) => message },
-  })
-  t.teardown(() => node.stop())
-  await node.start()
-  return node
 }
 
 /** Connects a stranger to a subscriber, until both know that the other subscribes to the topic. */

@@ -11,8 +11,9 @@ import t, { type Test } from 'tap'
 import { createLibp2pNetwork } from '../../node/host/libp2p-network.ts'
 import type { Network } from '../../node/ports.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { bareNode } from './bare-node.ts'
 import { networkConformance } from './conformance.ts'
-import { startPeer, startReviving, stranger, uint32 } from './libp2p-peers.ts'
+import { startPeer, startReviving, uint32 } from './libp2p-peers.ts'
 import { bytes, text, within } from './recorder.ts'
 
 t.test('conformance', (t) => {
@@ -90,7 +91,7 @@ t.test('what is not our protocol ends its stream; the connection, the peer and t
     handled++
     return body
   })
-  const node = await stranger(t)
+  const node = await bareNode(t)
   await node.dial(multiaddr(network.addresses()[0]!))
   const peer = peerIdFromString(network.self)
   const connection = node.getConnections(peer)[0]!
@@ -116,7 +117,7 @@ t.test('what is not our protocol ends its stream; the connection, the peer and t
 })
 
 t.test('an answer above the limit is dropped before it is buffered', async (t) => {
-  const node = await stranger(t)
+  const node = await bareNode(t)
   const network = await startPeer(t)
   const answer = (send: (stream: Stream) => void) => async (stream: Stream) => {
     await byteStream(stream).read()

@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import type { Libp2pNetworkOptions } from '../../node/host/libp2p-network.ts'
 import type { Gate } from '../../node/ports.ts'
 import { startPeer } from './libp2p-peers.ts'
-import { createWatch, type Recorder, record } from './recorder.ts'
+import { type Recorder, record } from './recorder.ts'
 
 export const TOPIC = '/murmuration/1/reach'
 const EVERYONE: Gate = { isMember: () => true, open: new Set() }
@@ -16,11 +16,4 @@ export async function member(t: Test, options: Partial<Libp2pNetworkOptions>, ga
   network.admit(gate)
   // Who forwards nothing shows that what arrives has come another way.
   return record(network, TOPIC, () => 'ignore')
-}
-
-/** Looks again and again: addresses and connections change without an event. */
-export async function eventually(what: string, look: () => boolean): Promise<void> {
-  const { changed, until } = createWatch()
-  const timer = setInterval(changed, 50)
-  await until(what, look).finally(() => clearInterval(timer))
 }

@@ -21,9 +21,9 @@ import { topicOf } from '../../protocol/task.ts'
 import { sealUpdate } from '../../protocol/update.ts'
 import { type BusNetwork, busNetwork } from '../helpers/bus-peers.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
-import { startPeer, stranger } from './libp2p-peers.ts'
-import { eventually } from './members.ts'
-import { record } from './recorder.ts'
+import { bareNode } from './bare-node.ts'
+import { startPeer } from './libp2p-peers.ts'
+import { eventually, record } from './recorder.ts'
 
 /** Rounds as quick as they come, without end. */
 const QUICK: Partial<Manifest> = {
@@ -66,7 +66,7 @@ t.test('an outsider that subscribes, publishes and asks for everything gets noth
 
   const { task } = scene
   const topic = topicOf(task)
-  const outsider = await stranger(t)
+  const outsider = await bareNode(t)
   const { gossip } = outsider.services
   let heard = 0
   gossip.addEventListener('gossipsub:message', () => heard++)
@@ -119,8 +119,8 @@ t.test(
     const gate = { isMember: (peer: string) => members.has(peer), open: new Set<string>() }
     const [a, b] = await Promise.all([startPeer(t), startPeer(t)])
     for (const { self } of [a!, b!]) members.add(self)
-    const early = await stranger(t)
-    const late = await stranger(t)
+    const early = await bareNode(t)
+    const late = await bareNode(t)
     let told = 0
     for (const { services } of [early, late]) services.gossip.addEventListener('subscription-change', () => told++)
     const address = multiaddr(a!.addresses()[0]!)

@@ -4,8 +4,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import t from 'tap'
 import { bareNode } from './bare-node.ts'
 import { meetLoseAndFind, startPeer, startReviving } from './libp2p-peers.ts'
-import { eventually, member, TOPIC } from './members.ts'
-import { within } from './recorder.ts'
+import { member, TOPIC } from './members.ts'
+import { eventually, within } from './recorder.ts'
 
 t.test('members whose addresses are known find each other, with nobody in the middle', async (t) => {
   const networks = await Promise.all(Array.from({ length: 4 }, () => member(t, { discovery: true })))

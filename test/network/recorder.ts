@@ -37,6 +37,13 @@ export function createWatch(): Watch {
   }
 }
 
+/** Looks again and again: addresses, connections and threads change without an event. */
+export async function eventually(what: string, look: () => boolean): Promise<void> {
+  const { changed, until } = createWatch()
+  const timer = setInterval(changed, 50)
+  await until(what, look).finally(() => clearInterval(timer))
+}
+
 export interface Recorder {
   network: Network
   /** Messages as text, in the order they came, and who handed them over. */

@@ -3,8 +3,8 @@ import t, { type Test } from 'tap'
 import type { Gate } from '../../node/ports.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { startPeer } from './libp2p-peers.ts'
-import { eventually, HIDDEN, member, OPEN, TOPIC } from './members.ts'
-import { bytes } from './recorder.ts'
+import { HIDDEN, member, OPEN, TOPIC } from './members.ts'
+import { bytes, eventually } from './recorder.ts'
 
 /** Two hidden members that have met through a third. */
 async function meet(t: Test) {

@@ -3,8 +3,7 @@ import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { startBare } from './bare-node.ts'
-import { eventually } from './members.ts'
-import { within } from './recorder.ts'
+import { eventually, within } from './recorder.ts'
 
 /** What libp2p waits for the answer to a ping on a quick link, where it is not told better. */
 const LIBP2P_PING_MILLIS = 5000

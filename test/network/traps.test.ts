@@ -5,7 +5,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import t from 'tap'
 import { GOSSIP_FRAME_BYTES } from '../../node/host/gossip-options.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { intrude, meetLoseAndFind, startPeer, startReviving, stranger, uint32 } from './libp2p-peers.ts'
+import { bareNode } from './bare-node.ts'
+import { intrude, meetLoseAndFind, startPeer, startReviving, uint32 } from './libp2p-peers.ts'
 import { bytes, createWatch, record, within } from './recorder.ts'
 
 const TOPIC = '/murmuration/1/traps'
@@ -44,7 +45,7 @@ t.test('trap 2: a peer whose messages are rejected is soon not listened to any m
 t.test('traps 3 and 4: a gossip frame that is too long costs a new connection, not the gossip of the pair', async (t) => {
   const network = await startPeer(t)
   const recorder = await record(network, TOPIC)
-  const node = await stranger(t)
+  const node = await bareNode(t)
   const { until, changed } = createWatch()
   const self = node.peerId.toString()
   await intrude(node, recorder, TOPIC)
@@ -66,7 +67,7 @@ t.test('traps 3 and 4: a gossip frame that is too long costs a new connection, n
 t.test('a message above the limit from a program that does not check is not even judged', async (t) => {
   const network = await startPeer(t)
   const recorder = await record(network, TOPIC)
-  const node = await stranger(t)
+  const node = await bareNode(t)
   await intrude(node, recorder, TOPIC)
   await node.services.gossip.publish(TOPIC, bytes(`huge ${'x'.repeat(LIMITS.gossipBytes)}`))
   await node.services.gossip.publish(TOPIC, bytes('m1'))
@@ -115,7 +116,7 @@ t.test('traps 5 and 6: answers that an asker does not read pile up to a bound, a
     handled++
     return new Uint8Array(LIMITS.responseBytes)
   })
-  const node = await stranger(t)
+  const node = await bareNode(t)
   const connection = await node.dial(multiaddr(network.addresses()[0]!))
   const streams: Stream[] = []
   for (let i = 0; i < 3 * LIMITS.requestsInFlight; i++)
@@ -133,7 +134,7 @@ t.test('traps 5 and 6: answers that an asker does not read pile up to a bound, a
 t.test('topics that we do not subscribe to are not relayed and not kept', async (t) => {
   const network = await startPeer(t)
   const recorder = await record(network, TOPIC)
-  const [a, b] = await Promise.all([stranger(t), stranger(t)])
+  const [a, b] = await Promise.all([bareNode(t), bareNode(t)])
   const seen: string[] = []
   for (const node of [a!, b!]) {
     node.services.gossip.subscribe('elsewhere')

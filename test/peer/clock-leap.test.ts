@@ -6,7 +6,7 @@ import type { Clock } from '../../node/ports.ts'
 import { memoryStore } from '../../node/store/memory-store.ts'
 import { REJECTIONS } from '../../protocol/rejections.ts'
 import { keepAlive } from '../helpers/alive.ts'
-import { type BusPeer, busNetwork, towards } from '../helpers/bus-peers.ts'
+import { type BusPeer, busNetwork, slowly, stopAll } from '../helpers/bus-peers.ts'
 import { signerOf, verifier } from '../helpers/keys.ts'
 import { murmur, quick, quickTask, temporaryFolder } from '../helpers/processes.ts'
 
@@ -30,17 +30,11 @@ async function network(rounds: number, trainingMillis: number) {
     wall: () => virtual.wall() + ahead,
     after: (millis, fn) => virtual.after(millis, () => (suspended ? void late.push(fn) : fn())),
   }
-  const slowly = (goal: number) => ({
-    ...towards(goal, 4),
-    async train(request: Parameters<ReturnType<typeof towards>['train']>[0]) {
-      await new Promise<void>((done) => void virtual.after(trainingMillis, done))
-      return towards(goal, 4).train(request)
-    },
-  })
+  const trainer = (goal: number) => slowly({ clock: virtual }, goal, trainingMillis)
   const store = memoryStore()
   const members = await createMemberBook({ task: bus.task, store, verify: verifier, clock })
-  const leaping = await bus.add('a', { clock, store, members, trainer: slowly(0) })
-  const others = await Promise.all(['b', 'c', 'd', 'e'].map((name, i) => bus.add(name, { trainer: slowly(i) })))
+  const leaping = await bus.add('a', { clock, store, members, trainer: trainer(0) })
+  const others = await Promise.all(['b', 'c', 'd', 'e'].map((name, i) => bus.add(name, { trainer: trainer(i) })))
   const peers = [leaping, ...others]
   return {
     leaping,
@@ -61,11 +55,7 @@ async function network(rounds: number, trainingMillis: number) {
       bus.bus.heal()
       for (const fn of late.splice(0)) fn()
     },
-    async stop(): Promise<void> {
-      const stopping = Promise.all(peers.map((peer) => peer.stop()))
-      await virtual.advance(60_000)
-      await stopping
-    },
+    stop: () => stopAll({ clock: virtual }, peers),
   }
 }
 

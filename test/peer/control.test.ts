@@ -21,13 +21,13 @@ const known: Methods = {
   nothing() {},
 }
 
-async function served(t: Tap, methods: Methods | string = known) {
+async function served(t: Tap, methods: () => Methods | string = () => known) {
   // A socket's path is short.
   const dir = await mkdtemp(join(tmpdir(), 'murmur-'))
   t.teardown(() => rm(dir, { recursive: true }))
   const listeners = new Set<(event: PeerEvent) => void>()
   const end = await serveControl(dir, {
-    methods: () => methods,
+    methods,
     subscribe(listener) {
       listeners.add(listener)
       return () => void listeners.delete(listener)
@@ -50,10 +50,8 @@ t.test('a method answers, refuses with its code and sentence, or is unknown', as
 })
 
 t.test('a peer that starts is waited for, with a word; one that takes long is a sentence that says what it does', async (t) => {
-  const dir = await mkdtemp(join(tmpdir(), 'murmur-'))
-  t.teardown(() => rm(dir, { recursive: true }))
   let methods: Methods | string = 'Fetching the model ...'
-  t.teardown(await serveControl(dir, { methods: () => methods, subscribe: () => () => {} }))
+  const { dir } = await served(t, () => methods)
   const said: string[] = []
   const say = (text: string) => {
     said.push(text)

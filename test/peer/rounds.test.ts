@@ -5,7 +5,7 @@ import type { TrainRequest } from '../../node/ports.ts'
 import { memoryStore } from '../../node/store/memory-store.ts'
 import type { Manifest } from '../../protocol/manifest.ts'
 import { keepAlive } from '../helpers/alive.ts'
-import { type BusPeer, busNetwork, stopAll, towards } from '../helpers/bus-peers.ts'
+import { type BusPeer, busNetwork, slowly, stopAll, towards } from '../helpers/bus-peers.ts'
 import { signerOf } from '../helpers/keys.ts'
 import { CLASSES, cloud, evaluate, SOFTMAX_SIZE, softmaxTrainer } from '../helpers/softmax.ts'
 
@@ -21,8 +21,6 @@ const pace = (minPeers: number): Manifest['pace'] => ({
   absentAfterSeconds: 3600,
 })
 
-type Timed = ReturnType<typeof timed>
-
 function timed(change: Partial<Manifest>, size?: number) {
   const clock = createVirtualClock(Date.UTC(2026, 0, 1))
   return { clock, ...busNetwork(change, size, clock) }
@@ -33,18 +31,6 @@ const aggregations = ({ events }: BusPeer) => events.filter((event) => event.typ
 const of = <T extends BusPeer['events'][number]['type']>({ events }: BusPeer, type: T) =>
   events.filter((event): event is Extract<BusPeer['events'][number], { type: T }> => event.type === type)
 const finished = (peers: readonly BusPeer[]) => () => peers.every((peer) => of(peer, 'finished').length > 0)
-
-/** Trains as `towards` does, after `millis` of the clock's time. */
-function slowly({ clock }: Timed, goal: number, millis: number) {
-  const trainer = towards(goal, 4)
-  return {
-    ...trainer,
-    async train(request: TrainRequest) {
-      await new Promise<void>((done) => void clock.after(millis, done))
-      return trainer.train(request)
-    },
-  }
-}
 
 t.test('a peer ten times slower counts, ends its training runs and holds nobody up', async (t) => {
   const network = timed({ pace: pace(5), stop: { rounds: 50 } })

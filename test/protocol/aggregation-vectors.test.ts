@@ -11,6 +11,7 @@ import { plainMatrix } from '../../protocol/aggregation/plain.ts'
 import { arc } from '../../protocol/aggregation/reference/arc.ts'
 import { caf } from '../../protocol/aggregation/reference/caf.ts'
 import type { Mix, PreAggregation, Round } from '../../protocol/aggregation/stages.ts'
+import { far } from '../helpers/far.ts'
 
 interface Entry {
   rule: string
@@ -97,8 +98,6 @@ function secondFarthest({ X }: Case): number {
   return Math.sqrt(squared.toSorted().at(-2)!)
 }
 
-const far = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i]!) / Math.max(1, Math.abs(b[i]!))))
 const wide = (X: number[][]) => X.map((row) => Float64Array.from(row))
 
 t.test('agrees with the published implementations to 1e-9 in float64 and to 1e-6 in float32', (t) => {

@@ -6,6 +6,7 @@ import { parseLabRule, parseRule } from '../../protocol/aggregation/index.ts'
 import { BLOCK } from '../../protocol/aggregation/rows.ts'
 import { isMurmurError } from '../../protocol/errors.ts'
 import { createPrng } from '../../protocol/prng.ts'
+import { far } from '../helpers/far.ts'
 
 /** Rules that look at one coordinate at a time. */
 const COORDINATE = ['mean', 'trimmed-mean', 'median', 'meamed']
@@ -43,9 +44,6 @@ const ALL = [...COORDINATE, ...LINEAR, ...MIXED, ...CLIPPING]
 /** Held by whatever else there is: mean bears no attacker, balance has no f, and clipping alone bounds only lengths. */
 const ROBUST = [...COORDINATE, ...LINEAR, ...MIXED].filter((text) => text !== 'mean' && text !== 'balance' && !text.endsWith('| mean'))
 const TASKS = ['mean', 'trimmed-mean', 'median', 'geometric-median', 'krum', 'multi-krum', 'clipped-gossip', 'cs+', 'nna']
-
-const far = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
-  Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i]!) / Math.max(1, Math.abs(b[i]!))))
 
 /** One of the rules, and n vectors of d values of which it bears f to be attackers'. */
 const rounds = (texts: readonly string[], value: fc.Arbitrary<number>) =>

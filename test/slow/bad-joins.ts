@@ -8,7 +8,7 @@ import { sha256, signerOf } from '../helpers/keys.ts'
 import { murmur, quick, quickTask, temporaryFolder } from '../helpers/processes.ts'
 import { manifestOf } from '../helpers/task.ts'
 import { startPeer } from '../network/libp2p-peers.ts'
-import { eventually } from '../network/members.ts'
+import { eventually } from '../network/recorder.ts'
 
 t.setTimeout(180_000)
 

@@ -1,5 +1,4 @@
 // The trainer as a peer uses it: real worker, real onnxruntime, real MNIST.
-import { setTimeout } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { exportModel, loadModel, splitWeights } from '../../models/index.ts'
 import { parseModel, writeModel } from '../../models/serialize.ts'
@@ -8,6 +7,7 @@ import type { DataSet } from '../../node/data/spec.ts'
 import { encodePayload } from '../../node/train/encoding.ts'
 import { createTrainer, type TrainerOptions } from '../../node/train/trainer.ts'
 import { infer, LOSS, sameBits, sgd } from '../models/helpers.ts'
+import { eventually } from '../network/recorder.ts'
 import { mnist } from './mnist.ts'
 
 const TRAIN = mnist('train', 4000)
@@ -159,7 +159,7 @@ t.test('a worker begins with the first call, ends when it has nothing to do, and
   const { trainer, request } = await start(t, 'softmax', { prepared: false, restMillis: 1 })
   t.equal(threads(), 0)
   const first = await trainer.train(request)
-  while (threads() > 0) await setTimeout(20)
+  await eventually('the end of the worker', () => threads() === 0)
   const again = await trainer.train(request)
   t.ok(sameBits(again.params, first.params))
   await trainer.stop()

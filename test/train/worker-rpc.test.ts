@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads'
 import t, { type Test } from 'tap'
 import { resting } from '../../node/resting.ts'
 import { callWorker } from '../../node/worker-rpc.ts'
+import { keepAlive } from '../helpers/alive.ts'
 import type { Handlers } from './rpc-worker.ts'
 
 const SCRIPT = new URL('rpc-worker.ts', import.meta.url)
@@ -108,8 +109,7 @@ t.test('what rests is begun with the first use, ended when nobody uses it for a 
       },
     }
   }, 20)
-  const alive = setInterval(() => {}, 1000)
-  t.teardown(() => clearInterval(alive))
+  keepAlive(t)
   t.equal(worker.began, 0)
   const ended = once(ends, 'end')
   t.same(await Promise.all([use(async ({ name }) => name), use(async ({ name }) => name)]), ['worker 1', 'worker 1'])

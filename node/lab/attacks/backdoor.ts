@@ -3,6 +3,7 @@
 import { MurmurError } from '../../../protocol/errors.ts'
 import { sizeOf } from '../../../protocol/layout.ts'
 import { createPrng } from '../../../protocol/prng.ts'
+import { takeRows } from '../../data/sample-memory.ts'
 import type { DataSet } from '../../data/spec.ts'
 import { sharedLike } from './shared-like.ts'
 import type { AboutData, BoundAttack, Knowledge } from './types.ts'
@@ -55,7 +56,7 @@ export function backdoor({ target, size, value, share, scale }: Backdoor) {
     },
     success(data: DataSet, about: AboutData) {
       check(about, data)
-      const others = Array.from({ length: data.samples }, (_, i) => i).filter((i) => data.y[i] !== target)
+      const others = Int32Array.from({ length: data.samples }, (_, i) => i).filter((i) => data.y[i] !== target)
       return triggered(chosenOf(data, others), others.keys(), about)
     },
   } satisfies BoundAttack
@@ -69,13 +70,10 @@ function patchOf(shape: readonly number[], size: number): number[] {
   return Array.from({ length: sizeOf(shape) }, (_, at) => at).filter(isIn)
 }
 
-function chosenOf({ x, y, samples }: DataSet, indices: readonly number[]): DataSet {
-  const length = x.length / samples
-  const size = indices.length
+function chosenOf({ x, y, samples }: DataSet, indices: Int32Array): DataSet {
+  const [size, length] = [indices.length, x.length / samples]
   const part = { x: x.slice(0, size * length), y: y.slice(0, size), samples: size }
-  for (const [to, from] of indices.entries()) {
-    part.x.set(x.subarray(from * length, (from + 1) * length), to * length)
-    part.y[to] = y[from]!
-  }
+  takeRows(x, indices, part.x, length)
+  takeRows(y, indices, part.y, 1)
   return part
 }

@@ -106,7 +106,9 @@ export function parseLabAttack(text: string): LabAttack {
       if (f === 0) return []
       if (poison !== undefined && known.trained === undefined) throw needsTraining(name)
       const vectors = forge(known)
-      const bad = vectors[0]!.findIndex((_, c) => vectors.some((vector) => !Number.isFinite(vector[c])))
+      // Often all of them send the same one.
+      const sent = [...new Set(vectors)]
+      const bad = sent[0]!.findIndex((_, c) => sent.some((vector) => !Number.isFinite(vector[c])))
       if (bad < 0) return vectors
       throw new MurmurError(
         'bad-argument',

@@ -1,5 +1,6 @@
 // A small assembler for WebAssembly with SIMD: what the kernels need of the binary format (W3C, WebAssembly Core Specification 2.0,
 // chapter 5) and no more. Instructions are nested lists of bytes; an operation is written as a function of its operands.
+import { varint as uint } from '../../varint.ts'
 
 export type Code = readonly (number | Code)[]
 
@@ -68,14 +69,6 @@ const END = 0x0b
 const flat = (code: Code): number[] => (code as number[]).flat(Number.POSITIVE_INFINITY)
 const vector = (items: readonly Code[]): Code => [uint(items.length), items]
 const name = (text: string): Code => vector([...text].map((letter) => [letter.charCodeAt(0)]))
-
-/** LEB128. */
-function uint(value: number): number[] {
-  const bytes: number[] = []
-  let rest = value
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80)
-  return [...bytes, rest]
-}
 
 function int(value: number): number[] {
   const bytes: number[] = []

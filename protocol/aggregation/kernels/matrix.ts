@@ -1,5 +1,8 @@
 // The passes of a matrix as jobs, stripe by stripe, and what becomes of the parts' results.
+import { scaled } from '../clip.ts'
 import type { Matrix, Vector } from '../matrix.ts'
+import { alike } from '../order.ts'
+import { product } from '../product.ts'
 import { type Job, type Pass, partsOf } from './job.ts'
 import { type Layout, MOST_ROWS, rowAt, SLOT_BYTES, slotColumns, slotsAt, WEIGHTS_AT, WILD_AT } from './layout.ts'
 import type { SharedMemory } from './webassembly.ts'
@@ -85,7 +88,7 @@ export function matrixOf(stripes: Stripes, mix: Float64Array | undefined, count:
     norms: (shared) => distancesFrom('zero', shared),
     trimmedMean(trim, output) {
       if (trim === 0 || layout.length === 0) {
-        const weights = new Float64Array(count).fill(1 / count)
+        const weights = alike(count)
         combine(weights, output)
         return weights
       }
@@ -115,21 +118,8 @@ export function matrixOf(stripes: Stripes, mix: Float64Array | undefined, count:
   /** The trimmed mean of the rows made so small that no sum of them overflows, made as large again. */
   function trimScaled(trim: number, output: Vector): void {
     const scale = 1 / (2 * MOST_ROWS)
-    const small = new Float64Array(count * count)
-    for (let i = 0; i < count; i++) small[i * count + i] = scale
-    const scaled = matrixOf(stripes, mix === undefined ? small : product(small, mix, n), count)
-    scaled.trimmedMean(trim, output)
+    const { weights: small } = scaled(new Float64Array(count).fill(scale))
+    matrixOf(stripes, mix === undefined ? small : product(small, mix, n), count).trimmedMean(trim, output)
     for (let i = 0; i < output.length; i++) output[i]! /= scale
   }
-}
-
-/** Row-major product of `a` and `b`, which has `columns` columns. */
-function product(a: ArrayLike<number>, b: Float64Array, columns: number): Float64Array {
-  const inner = b.length / columns
-  const out = new Float64Array((a.length / inner) * columns)
-  for (let i = 0; i < a.length; i++) {
-    const [row, k] = [Math.floor(i / inner), i % inner]
-    if (a[i] !== 0) for (let j = 0; j < columns; j++) out[row * columns + j]! += a[i]! * b[k * columns + j]!
-  }
-  return out
 }

@@ -48,13 +48,13 @@ export function createPerformer(memory: SharedMemory, thread: number): Performer
   }
 
   /** Where coordinates from `from` on of the rows, or of their mixes, begin. */
-  function view({ layout, mixed }: Job, from: number, width: number): { base: number; stride: number; count: number } {
+  function view({ layout, mixed }: Job, from: number, width: number): number {
     const base = rowAt(layout, 0) + from * FLOAT_BYTES
-    if (mixed === 0) return { base, stride: layout.stride, count: layout.rows }
+    if (mixed === 0) return base
     const target = at.mixedAt(thread)
     const even = mixed + (mixed & 1)
     kernels.mix(base, layout.stride, layout.rows, at.WEIGHTS_AT, target, at.MIXED_STRIDE, even, 64 * Math.ceil(width / 16))
-    return { base: target, stride: at.MIXED_STRIDE, count: mixed }
+    return target
   }
 
   function load({ layout, start }: Job, part: number, from: number, to: number): void {
@@ -77,15 +77,14 @@ export function createPerformer(memory: SharedMemory, thread: number): Performer
 
   function trim(job: Job, part: number, from: number, to: number, cut: number, sampled: number): void {
     const out = rowAt(job.layout, job.layout.rows)
-    const { count, stride } =
-      job.mixed === 0 ? { count: job.layout.rows, stride: job.layout.stride } : { count: job.mixed, stride: at.MIXED_STRIDE }
+    const { count, stride } = shapeOf(job)
     const module = trimKernels(count, cut, stride)
     const shares = doubles.subarray(at.slotsAt(part) / 8, at.slotsAt(part) / 8 + count).fill(0)
     let wild = 0
     const call = job.mixed === 0 ? CALL : BLOCK
     for (let c = from; c < to; c += call) {
       const width = Math.min(call, to - c)
-      const { base } = view(job, c, width)
+      const base = view(job, c, width)
       wild |= module.trim(base, TRIM_BYTES * Math.ceil((width * FLOAT_BYTES) / TRIM_BYTES), out + c * FLOAT_BYTES)
       for (let b = 0; b < width; b += BLOCK) {
         if (isSampled((job.start + c + b) / BLOCK, sampled))
@@ -112,14 +111,14 @@ export function createPerformer(memory: SharedMemory, thread: number): Performer
   function distances(job: Job, part: number, from: number, to: number): void {
     const { pass, layout, mixed } = job
     const slots = at.slotsAt(part)
-    const count = mixed === 0 ? layout.rows : mixed
+    const { count, stride } = shapeOf(job)
     const columns = at.slotColumns(count)
     doubles.fill(0, slots / 8, (slots + SLOT_BYTES * columns * (count + 1)) / 8)
     const call = mixed === 0 && pass.kind === 'from' ? CALL : BLOCK
     for (let c = from; c < to; c += call) {
       const width = Math.min(call, to - c)
       const whole = width - (width % DISTANCE_FLOATS)
-      const { base, stride } = view(job, c, width)
+      const base = view(job, c, width)
       const rest = (a: number, b: number, slot: number) => {
         for (let k = whole; k < width; k++) doubles[slot / 8]! += (floats[a / 4 + k]! - floats[b / 4 + k]!) ** 2
       }
@@ -159,6 +158,10 @@ export function createPerformer(memory: SharedMemory, thread: number): Performer
     },
   }
 }
+
+/** How many rows a job sees, and how far apart they are: the rows themselves, or their mixes. */
+const shapeOf = ({ layout, mixed }: Job): { count: number; stride: number } =>
+  mixed === 0 ? { count: layout.rows, stride: layout.stride } : { count: mixed, stride: at.MIXED_STRIDE }
 
 const centerOf = (center: number | 'point' | 'zero', base: number, stride: number, point: number): number =>
   center === 'zero' ? at.ZEROS_AT : center === 'point' ? point : base + center * stride

@@ -1,10 +1,10 @@
 // Announcements of many authors handled by a whole peer as gossip hands them over: told apart, decoded, verified, judged, taken into the round.
 // Beside it, in the same run, what node:crypto does alone: nobody can handle records faster than it verifies them.
 
-import { verify as check, createPublicKey, type KeyObject } from 'node:crypto'
+import { verify as check, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
 import type { Network } from '../../../node/ports.ts'
-import { createVerifiers } from '../../../node/store/verify.ts'
+import { createVerifiers, parseKey } from '../../../node/store/verify.ts'
 import { encodeAnnouncement } from '../../../protocol/gossip.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { readUpdate, sealUpdate } from '../../../protocol/update.ts'
@@ -83,7 +83,6 @@ export async function announcements(): Promise<Check[]> {
 }
 
 const inPool = promisify(check)
-const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex')
 const keys = new Map<string, KeyObject>()
 
 /** What node:crypto needs, with a key that is parsed once. */
@@ -92,7 +91,7 @@ function proofOf(record: Uint8Array, task: { id: Uint8Array; exchanged: number }
   if (typeof claim === 'string') throw new Error(`an announcement does not read: ${claim}`)
   const [publicKey, text, signature] = claim.proof
   const { author } = claim.update
-  const key = keys.get(author) ?? createPublicKey({ key: Buffer.concat([SPKI_PREFIX, publicKey.subarray(4)]), format: 'der', type: 'spki' })
+  const key = keys.get(author) ?? parseKey(publicKey)
   keys.set(author, key)
   return [text, key, signature]
 }

@@ -1,15 +1,13 @@
 // What a member costs that has nothing to do: a real `murmur` process in a network of 100, which waits for more. The others are whole
 // peers too, dozens to a process, without a disk.
-import { type ChildProcess, fork, spawn } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import type { PeerEvent } from '../../../node/events.ts'
 import { createLibp2pNetwork } from '../../../node/host/libp2p-network.ts'
 import { createPayloadExchange } from '../../../node/host/payload-exchange.ts'
 import { createAggregator } from '../../../node/peer/aggregator.ts'
@@ -23,14 +21,15 @@ import { memoryStore } from '../../../node/store/memory-store.ts'
 import { createVerifier } from '../../../node/store/verify.ts'
 import { layoutSize } from '../../../protocol/layout.ts'
 import { openTask } from '../../../protocol/task.ts'
+import { type MurmurProcess, murmur } from '../../../test/helpers/processes.ts'
 import type { Check } from './check.ts'
 
 const CROWDS = 3
 /** After the last one has come: until everyone has the connections that it wants. */
 const SETTLE_MILLIS = 60_000
 const MEASURE_MILLIS = 60_000
+const READY_MILLIS = 600_000
 const STOP_MILLIS = 10_000
-const entry = fileURLToPath(new URL('../../../node/murmur.mjs', import.meta.url))
 
 interface Crowd {
   /** The signed task, in hex. */
@@ -77,40 +76,11 @@ async function serve(): Promise<void> {
   process.send?.('ready')
 }
 
-interface Member {
-  child: ChildProcess
-  /** Others that it gossips with, as it told last. */
-  connected(): number
-  /** The next event of a type. */
-  event<T extends PeerEvent['type']>(type: T): Promise<Extract<PeerEvent, { type: T }>>
-}
+/** As users start it: with Node's options for profiling, and ended by `end`. */
+const start = (args: string[]) => murmur({ teardown() {} }, args, { NODE_OPTIONS: process.env.NODE_OPTIONS ?? '' })
 
-/** A `murmur` process as users start it. */
-function murmur(args: string[]): Member {
-  const child = spawn(process.execPath, [entry, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const waiting = new Set<(event: PeerEvent) => void>()
-  let connected = 0
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    if (!line.startsWith('{')) return
-    const event = JSON.parse(line) as PeerEvent
-    if (event.type === 'peers') connected = event.connected
-    for (const look of [...waiting]) look(event)
-  })
-  return {
-    child,
-    connected: () => connected,
-    event: (type) =>
-      new Promise((done, failed) => {
-        const look = (event: PeerEvent) => {
-          if (event.type !== type) return
-          waiting.delete(look)
-          done(event as never)
-        }
-        waiting.add(look)
-        child.once('exit', (code) => failed(new Error(`murmur ${args[0]} ended with ${code}`)))
-      }),
-  }
-}
+/** Others that it gossips with, as it told last. */
+const connected = ({ events }: MurmurProcess) => events.findLast((event) => event.type === 'peers')?.connected ?? 0
 
 /** Of one process, as Linux counts: seconds of processor time, and bytes resident now and at most. */
 async function usageOf(pid: number | undefined): Promise<{ cpu: number; rss: number; most: number; threads: number }> {
@@ -133,9 +103,9 @@ export async function idle(peers: number): Promise<Check[]> {
   const common = ['--json', '--data', 'mnist', '--no-mdns']
   try {
     const task = ['--model', 'softmax', '--admission', 'open', '--min-peers', String(peers + 1)]
-    const founder = murmur(['start', join(dir, 'founder'), ...task, ...common, '--shard', `1/${peers}`])
+    const founder = start(['start', join(dir, 'founder'), ...task, ...common, '--shard', `1/${peers}`])
     children.push(founder.child)
-    const { joinLine, addresses } = await founder.event('ready')
+    const { joinLine, addresses } = await founder.event('ready', undefined, READY_MILLIS)
     const envelope = (await readFile(join(dir, 'founder', 'task'))).toString('hex')
     for (let i = 0; i < CROWDS; i++) {
       const count = Math.floor((peers - 2 + i) / CROWDS)
@@ -144,9 +114,9 @@ export async function idle(peers: number): Promise<Check[]> {
       crowd.send({ task: envelope, bootstrap: addresses[0]!, count } satisfies Crowd)
       await once(crowd, 'message')
     }
-    const member = murmur(['join', joinLine, '--dir', join(dir, 'member'), ...common, '--shard', `2/${peers}`])
+    const member = start(['join', joinLine, '--dir', join(dir, 'member'), ...common, '--shard', `2/${peers}`])
     children.push(member.child)
-    await member.event('ready')
+    await member.event('ready', undefined, READY_MILLIS)
     await setTimeout(SETTLE_MILLIS)
     const { pid } = member.child
     const before = await usageOf(pid)
@@ -156,7 +126,7 @@ export async function idle(peers: number): Promise<Check[]> {
     const who = `of an idle member of ${peers} peers`
     const name = 'idle'
     return [
-      { name, what: `% of a core ${who}, ${member.connected()} of them connected, over a minute`, value: share, goal: { most: 2 } },
+      { name, what: `% of a core ${who}, ${connected(member)} of them connected, over a minute`, value: share, goal: { most: 2 } },
       {
         name,
         what: `MB resident ${who} (at most ${(after.most / 1e6).toFixed(0)} since it began; ${after.threads} threads)`,

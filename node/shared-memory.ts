@@ -1,20 +1,20 @@
-// Memory that pulled payloads are put together in, used again: round after round a peer pulls payloads of the same length, and pages fresh from
-// the system cost more than all else that is done with a payload.
-import type { Clock } from '../ports.ts'
+// Memory that workers see too, used again: round after round a peer pulls payloads of the same length and hands them to a worker, and pages fresh
+// from the system cost more than all else that is done with a payload.
+import type { Clock } from './ports.ts'
 
 /** Bytes that lie ready at most. */
 const FREE_BYTES = 64 * 1024 * 1024
-/** Milliseconds after which memory that nobody took goes back to the system: a peer that pulls nothing holds none. */
+/** Milliseconds after which memory that nobody took goes back to the system: an idle peer holds none. */
 const FREE_MILLIS = 60_000
 
-export interface PayloadMemory {
+export interface SharedMemory {
   /** As many bytes as asked for, whatever is in them; shared, so that a worker reads them where they are. */
   take(length: number): Uint8Array
   /** To be called once nobody reads or writes them any more. */
   giveBack(bytes: Uint8Array): void
 }
 
-export function createPayloadMemory(clock: Clock): PayloadMemory {
+export function createSharedMemory(clock: Clock): SharedMemory {
   /** Longest unused first. */
   const free = new Map<Uint8Array, () => void>()
 
