@@ -1,11 +1,9 @@
 // Signed envelopes, byte for byte those of libp2p (RFC 0002), so that any libp2p implementation can open ours.
 // Signing and verifying are passed in: `node:crypto` with cached keys is several times faster than a portable library.
-import { fromBinary } from '@bufbuild/protobuf'
 import { concat } from 'uint8arrays/concat'
 import { equals } from 'uint8arrays/equals'
 import { isEd25519PublicKey, type PeerId, peerIdOf } from './identity.ts'
-import { varint } from './varint.ts'
-import { EnvelopeSchema } from './wire_pb.ts'
+import { readVarint, varint } from './varint.ts'
 
 const DOMAINS = [
   'murmuration-task',
@@ -29,6 +27,7 @@ export type Verify = (publicKey: Uint8Array, message: Uint8Array, signature: Uin
 export type Proof = Parameters<Verify>
 
 const utf8 = new TextEncoder()
+const NONE = new Uint8Array()
 
 /** A field as it is signed and sent: its length as a varint, then its bytes. */
 const prefixed = (bytes: Uint8Array): Uint8Array[] => [Uint8Array.from(varint(bytes.length)), bytes]
@@ -47,13 +46,30 @@ const signedText = (domain: Domain, payload: Uint8Array): Uint8Array => concat([
 
 type Fields = { publicKey: Uint8Array; payloadType: Uint8Array; payload: Uint8Array; signature: Uint8Array }
 
-/** The one encoding of an envelope: its fields in order (numbers 1, 2, 3 and 5, all bytes), those that are empty left out. */
-const encode = ({ publicKey, payloadType, payload, signature }: Fields): Uint8Array =>
-  concat(
-    [publicKey, payloadType, payload, new Uint8Array(), signature].flatMap((bytes, i) =>
-      bytes.length === 0 ? [] : [Uint8Array.of(((i + 1) << 3) | 2), ...prefixed(bytes)],
-    ),
-  )
+/** The tags of the fields, in order: numbers 1, 2, 3 and 5, all bytes. */
+const TAGS = { publicKey: 0x0a, payloadType: 0x12, payload: 0x1a, signature: 0x2a }
+const FIELDS = Object.keys(TAGS) as (keyof Fields)[]
+
+/** The one encoding of an envelope: its fields in order, those that are empty left out. */
+const encode = (fields: Fields): Uint8Array =>
+  concat(FIELDS.flatMap((field) => (fields[field].length === 0 ? [] : [Uint8Array.of(TAGS[field]), ...prefixed(fields[field])])))
+
+/**
+ * What `encode` made, and nothing else that protobuf would read the same: else anyone could make ever new messages of one record, and
+ * everyone would verify each. Undefined for any other bytes.
+ */
+function decode(bytes: Uint8Array): Fields | undefined {
+  const fields: Fields = { publicKey: NONE, payloadType: NONE, payload: NONE, signature: NONE }
+  let at = 0
+  for (const field of FIELDS) {
+    if (bytes[at] !== TAGS[field]) continue
+    const length = readVarint(bytes, at + 1)
+    if (length === undefined || length.value === 0 || length.value > bytes.length - length.end) return undefined
+    at = length.end + length.value
+    fields[field] = bytes.subarray(length.end, at)
+  }
+  return at === bytes.length ? fields : undefined
+}
 
 export function sealEnvelope(domain: Domain, payload: Uint8Array, signer: { publicKey: Uint8Array; sign: Sign }): Uint8Array {
   const signature = signer.sign(signedText(domain, payload))
@@ -73,16 +89,9 @@ export interface EnvelopeClaim extends OpenedEnvelope {
 
 /** Reads an envelope, but for its signature: what costs most, and may not be needed. The caller has bounded `bytes`. */
 export function readEnvelope(bytes: Uint8Array, domain: Domain): EnvelopeClaim | 'malformed' | 'bad-signature' {
-  let envelope: Fields
-  try {
-    envelope = fromBinary(EnvelopeSchema, bytes)
-  } catch {
-    return 'malformed'
-  }
+  const envelope = decode(bytes)
+  if (envelope === undefined || !equals(envelope.payloadType, payloadTypeOf(domain))) return 'malformed'
   const { publicKey, payload, signature } = envelope
-  // One encoding only: else anyone could make ever new messages of one record, and everyone would verify each.
-  if (!equals(encode(envelope), bytes)) return 'malformed'
-  if (!equals(envelope.payloadType, payloadTypeOf(domain))) return 'malformed'
   if (!isEd25519PublicKey(publicKey) || signature.length !== 64) return 'bad-signature'
   return { author: peerIdOf(publicKey), payload, proof: [publicKey, signedText(domain, payload), signature] }
 }

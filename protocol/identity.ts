@@ -14,7 +14,21 @@ export function isEd25519PublicKey(publicKey: Uint8Array): boolean {
   return publicKey.length === PUBLIC_KEY_BYTES && KEY_PREFIX.every((byte, i) => publicKey[i] === byte)
 }
 
+/** Ids made of late: the same few keys come with every record, and base58 takes as long as all else that reads one. */
+const ids = new Map<string, PeerId>()
+const IDS_KEPT = 2048
+
 export function peerIdOf(publicKey: Uint8Array): PeerId {
+  const name = String.fromCharCode(...publicKey)
+  const known = ids.get(name)
+  if (known !== undefined) return known
+  const id = encodeId(publicKey)
+  if (ids.size >= IDS_KEPT) ids.clear()
+  ids.set(name, id)
+  return id
+}
+
+function encodeId(publicKey: Uint8Array): PeerId {
   const multihash = new Uint8Array(PREFIX.length + PUBLIC_KEY_BYTES)
   multihash.set(PREFIX)
   multihash.set(publicKey, PREFIX.length)

@@ -40,11 +40,11 @@ export function takeRecord(state: RoundState, { update, now }: Of<'record'>, con
     return rejected('stale-round', { state: admit(state, author, now, config), effects: [] })
   // Nobody takes part in a round after the last one.
   if (roundOf(update, config) < round && !(final && round - 1 === config.stop.rounds)) return rejected('future-round')
-  const isFar = futureIsBounded(state, config) && round > Math.max(state.round, honestRound(state, config)) + config.futureRounds
-  const admitted = admit(state, author, now, config)
-  if (!admitted.members.has(author)) return rejected('not-a-member')
+  const reach = round - config.futureRounds
+  const isFar = reach > state.round && reach > honestRound(state, config) && futureIsBounded(state, config)
   const isLater = roundOf(update, config) > state.round || (round > state.round && known?.ready?.round === state.round)
-  const taken = withMember(admitted, author, isLater ? { future: update } : { latest: update, pull: 'none' })
+  const taken = admit(state, author, now, config, isLater ? { future: update } : { latest: update, pull: 'none' })
+  if (!taken.members.has(author)) return rejected('not-a-member')
   // Not passed on, or one author could make ever new ones; but held: where this peer was away, enough of them say how far the others are.
   return { state: taken, effects: [], isNews: true, ...(isFar && { rejected: 'future-round' }) }
 }

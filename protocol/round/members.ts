@@ -4,26 +4,32 @@ import { enlist } from './sample.ts'
 import type { Member, RoundConfig, RoundState } from './state.ts'
 import { roundOf } from './view.ts'
 
-/** The state with some fields of a known member changed; `undefined` removes a field. Unknown members are left unknown. */
-export function withMember(state: RoundState, id: PeerId, change: { [K in keyof Member]?: Member[K] | undefined }): RoundState {
-  const member = state.members.get(id)
-  if (member === undefined) return state
-  const changed = { ...member, ...change }
-  for (const key of Object.keys(change) as (keyof Member)[]) if (changed[key] === undefined) delete changed[key]
-  return { ...state, members: new Map(state.members).set(id, changed as Member) }
+/** `undefined` removes a field. */
+type Change = { [K in keyof Member]?: Member[K] | undefined }
+
+function changed(member: Member, change: Change): Member {
+  const next = { ...member, ...change }
+  for (const key of Object.keys(change) as (keyof Member)[]) if (next[key] === undefined) delete next[key]
+  return next as Member
 }
 
-/** A sign of life of `id`, who becomes a member where it is new and there is room, and takes part in the round in hand. */
-export function admit(state: RoundState, id: PeerId, now: number, config: RoundConfig): RoundState {
+/** The state with some fields of a known member changed. Unknown members are left unknown. */
+export function withMember(state: RoundState, id: PeerId, change: Change): RoundState {
+  const member = state.members.get(id)
+  return member === undefined ? state : { ...state, members: new Map(state.members).set(id, changed(member, change)) }
+}
+
+/**
+ * A sign of life of `id`, who becomes a member where it is new and there is room, and takes part in the round in hand; with what else
+ * became of it, since a copy of the members is what costs most here.
+ */
+export function admit(state: RoundState, id: PeerId, now: number, config: RoundConfig, change: Change = {}): RoundState {
   if (id === config.self || state.shutOut.has(id)) return state
   const takesPart = state.round === 0 || state.attempted.includes(id) || state.reserve.includes(id)
-  if (state.members.has(id)) {
-    const seen = withMember(state, id, { seen: now, present: true })
-    return takesPart ? seen : enlist(seen, id, config, now)
-  }
   const members = new Map(state.members)
-  if (members.size >= config.maxMembers && !forgetOne(members)) return state
-  members.set(id, { pull: 'none', seen: now, present: true })
+  const known = members.get(id)
+  if (known === undefined && members.size >= config.maxMembers && !forgetOne(members)) return state
+  members.set(id, changed({ pull: 'none', ...known, seen: now, present: true }, change))
   return takesPart ? { ...state, members } : enlist({ ...state, members }, id, config, now)
 }
 

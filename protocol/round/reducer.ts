@@ -1,10 +1,11 @@
 // The round machine: (state, event) -> (state, effects). It holds no clock; every event that time matters to carries it.
+import type { PeerId } from '../identity.ts'
 import { gatherMillis } from './deadline.ts'
 import { shutOut, takePayload, takeRecord } from './intake.ts'
 import { admit, evict, passOver, reached, withMember } from './members.ts'
 import { draw, extend } from './sample.ts'
-import type { RoundConfig, RoundEffect, RoundEvent, RoundState, Step } from './state.ts'
-import { awaited, delivering, honestRound, inputsOf, isCollecting, neededInputs, neededOthers, targetMet } from './view.ts'
+import type { Member, RoundConfig, RoundEffect, RoundEvent, RoundState, Step } from './state.ts'
+import { awaited, delivering, honestRound, inputsOf, isCollecting, neededInputs, neededOthers, presentCount, targetMet } from './view.ts'
 
 /** Rounds behind the honest members at which a peer jumps: one round behind is ordinary lag. */
 const JUMP_LAG = 2
@@ -86,10 +87,7 @@ function proceed(state: RoundState, config: RoundConfig, now: number): Step {
   if (state.startedAt === undefined || state.phase === 'finished' || state.phase === 'aggregating') return same(state)
   const ahead = honestRound(state, config)
   if (mayMove(state, ahead, config, now)) return move(state, ahead, config, now)
-  if (state.phase === 'waiting') {
-    const present = [...state.members.values()].filter((member) => member.present).length + 1
-    return present >= config.minPeers ? begin(state, config, now) : same(state)
-  }
+  if (state.phase === 'waiting') return presentCount(state) >= config.minPeers ? begin(state, config, now) : same(state)
   const pulled = pullKnown(extend(state, config, now))
   if (pulled.state.phase === 'training') return pulled
   return after(pulled.effects, (pulled.state.phase === 'syncing' ? trySync : tryAggregate)(pulled.state, config, now))
@@ -161,15 +159,16 @@ function collect(state: RoundState, config: RoundConfig, now: number, effects: R
 /** Asks for every payload that this round may use and that has not been asked for. */
 function pullKnown(state: RoundState): Step {
   const effects: RoundEffect[] = []
-  const members = new Map(state.members)
+  let members: Map<PeerId, Member> | undefined
   for (const id of state.attempted) {
     const member = state.members.get(id)
     if (member?.latest === undefined || member.pull !== 'none' || state.shutOut.has(id)) continue
     if (member.ready !== undefined && member.ready.round >= member.latest.round) continue
     effects.push({ type: 'pull', update: member.latest })
+    members ??= new Map(state.members)
     members.set(id, { ...member, pull: 'pulling' })
   }
-  return effects.length === 0 ? same(state) : { state: { ...state, members }, effects }
+  return members === undefined ? same(state) : { state: { ...state, members }, effects }
 }
 
 function tryAggregate(state: RoundState, config: RoundConfig, now: number): Step {

@@ -29,7 +29,8 @@ const assumed = (state: RoundState, config: RoundConfig): number => config.byzan
 export function honestRound(state: RoundState, config: RoundConfig): number {
   const rounds: number[] = []
   for (const [id, member] of state.members) {
-    if (!state.shutOut.has(id) && furthest(member) > 0) rounds.push(furthest(member))
+    const round = furthest(member)
+    if (round > 0 && !state.shutOut.has(id)) rounds.push(round)
   }
   rounds.sort((a, b) => b - a)
   return Math.min(rounds[assumed(state, config)] ?? 0, config.stop.rounds ?? Number.POSITIVE_INFINITY)
@@ -37,7 +38,17 @@ export function honestRound(state: RoundState, config: RoundConfig): number {
 
 /** True where enough members have announced for `honestRound` to bound the future. */
 export const futureIsBounded = (state: RoundState, config: RoundConfig): boolean =>
-  [...state.members.values()].filter((member) => furthest(member) > 0).length > 2 * assumed(state, config)
+  count(state, (member) => furthest(member) > 0) > 2 * assumed(state, config)
+
+/** Members, self included, that are here. */
+export const presentCount = (state: RoundState): number => count(state, (member) => member.present) + 1
+
+/** How many other members are so; looked at with each record, so nothing is made of them. */
+function count(state: RoundState, is: (member: Member) => boolean): number {
+  let found = 0
+  for (const member of state.members.values()) if (is(member)) found++
+  return found
+}
 
 /** True where a record counts in `round`: announced in [round - tau, round], or final. */
 const counts = (update: Update | undefined, round: number, config: RoundConfig): update is Update =>
@@ -87,8 +98,7 @@ export const neededOthers = (state: RoundState, config: RoundConfig): number =>
 /** What the peer waits for, in words; undefined where it is at work. */
 export function waitingFor(state: RoundState, config: RoundConfig, now: number): { what: string; untilMillis?: number } | undefined {
   if (state.phase === 'waiting') {
-    const here = [...state.members.values()].filter((member) => member.present).length + 1
-    return { what: `${Math.max(0, config.minPeers - here)} more of ${config.minPeers} peers to start` }
+    return { what: `${Math.max(0, config.minPeers - presentCount(state))} more of ${config.minPeers} peers to start` }
   }
   if (!isCollecting(state)) return undefined
   const syncing = state.phase === 'syncing'

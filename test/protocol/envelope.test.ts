@@ -1,10 +1,14 @@
 import { createHash } from 'node:crypto'
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import type { Record as Libp2pRecord, PeerId } from '@libp2p/interface'
 import { peerIdFromPrivateKey } from '@libp2p/peer-id'
 import { RecordEnvelope } from '@libp2p/peer-record'
+import fc from 'fast-check'
 import t from 'tap'
-import { openEnvelope, sealEnvelope } from '../../protocol/envelope.ts'
+import { openEnvelope, readEnvelope, sealEnvelope } from '../../protocol/envelope.ts'
+import { EnvelopeSchema } from '../../protocol/wire_pb.ts'
+import { hostile } from '../helpers/hostile-bytes.ts'
 import { signerOf, verifier } from '../helpers/keys.ts'
 
 const payload = Uint8Array.from({ length: 200 }, (_, i) => i)
@@ -51,6 +55,32 @@ t.test('no changed byte yields another author or payload; another domain and uns
   t.equal(openEnvelope(new TextEncoder().encode('hello'), 'murmuration-update', verifier), 'malformed')
   const unsigned = sealEnvelope('murmuration-update', payload, { ...alice, sign: () => new Uint8Array(64) })
   t.equal(openEnvelope(unsigned, 'murmuration-update', verifier), 'bad-signature')
+})
+
+t.test('an envelope reads where its bytes are those that protobuf makes of what it reads there, and nowhere else', async (t) => {
+  const sealed = sealEnvelope('murmuration-update', payload, alice)
+  const envelope = fromBinary(EnvelopeSchema, sealed)
+  const valid = [envelope, { ...envelope, payload: new Uint8Array() }, { ...envelope, publicKey: new Uint8Array() }].map((fields) =>
+    toBinary(EnvelopeSchema, create(EnvelopeSchema, fields)),
+  )
+  const isOwn = (bytes: Uint8Array) => {
+    try {
+      const again = fromBinary(EnvelopeSchema, bytes)
+      // Unknown fields would be written again.
+      delete again.$unknown
+      return (
+        Buffer.from(again.payloadType).toString() === '/murmuration-update/1' && Buffer.from(toBinary(EnvelopeSchema, again)).equals(bytes)
+      )
+    } catch {
+      return false
+    }
+  }
+  const reads = (bytes: Uint8Array) => readEnvelope(bytes, 'murmuration-update') !== 'malformed'
+  t.ok(valid.every((bytes) => reads(bytes) && isOwn(bytes)))
+  fc.assert(
+    fc.property(hostile(valid), (bytes) => reads(bytes) === isOwn(bytes)),
+    { numRuns: 2000 },
+  )
 })
 
 t.test('a signature by another key is refused', async (t) => {

@@ -42,6 +42,7 @@ import { REJECTIONS } from '../../protocol/rejections.ts'
 import { decodeSigned, encodeSigned, signedMessage } from '../../protocol/signed.ts'
 import { openTask, sealTask } from '../../protocol/task.ts'
 import { openEvidence, openUpdate, readUpdate, sealUpdate } from '../../protocol/update.ts'
+import { readVarint, varint } from '../../protocol/varint.ts'
 import { PayloadRequestSchema, RecordsRequestSchema, RecordsResponseSchema } from '../../protocol/wire_pb.ts'
 import { changed, HUGE, hostile } from '../helpers/hostile-bytes.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
@@ -193,6 +194,10 @@ const DECODERS: Record<string, Decoder> = {
   'payload request': messageDecoder(PayloadRequestSchema, { task, hash: ref.hash, part: { case: 'chunk', value: 7 } }),
   rule: ruleDecoder(parseRule, 'nnm | trimmed-mean', 'clip(2) | geometric-median(nu=0.1, T=8)'),
   'rule of the lab': ruleDecoder(parseLabRule, 'nnm | bulyan', 'arc | centered-clipping(tau=10, L=1)'),
+  varint: {
+    valid: [0, 127, 128, 300, 2 ** 31 - 1].map((value) => Uint8Array.from(varint(value))),
+    decode: (bytes) => readVarint(bytes, 0),
+  },
   float32: codecDecoder('float32'),
   float16: codecDecoder('float16'),
   int8: codecDecoder('int8'),
