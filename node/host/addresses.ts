@@ -1,12 +1,11 @@
 // Addresses of peers: what people and other peers hand us is checked before it is dialled; what we tell others can be dialled.
-import { networkInterfaces } from 'node:os'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { isLinkLocal, isPrivate } from '@libp2p/utils'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
-import { loopback, SCOPES, type ScopeOf } from './scopes.ts'
+import { interfaces, loopback, SCOPES, type ScopeOf } from './scopes.ts'
 
 const HOSTS = new Set(['ip4', 'ip6', 'dns', 'dns4', 'dns6'])
 /** What may follow the port: WebSockets, also in TLS; and then whose it is, or through which relay whose. */
@@ -102,7 +101,7 @@ export const isLocalAddress = (text: string): boolean => {
  * interfaces' do not count: announced, mapped and relayed ones have ports of other machines.
  */
 export function keepPorts(listen: readonly string[], addresses: readonly string[]): string[] {
-  const own = new Set(Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)))
+  const own = new Set(Object.values(interfaces()).flatMap((each) => (each ?? []).map(({ address }) => address)))
   const ports = addresses.flatMap((text) => {
     const [, host = '', port = '', ws] = /^\/ip[46]\/([^/]+)\/tcp\/(\d+)(\/ws)?\/p2p\/[^/]+$/.exec(text) ?? []
     return own.has(host) ? [{ host, port, isWs: ws !== undefined }] : []

@@ -35,7 +35,7 @@ export function loopback(address: Multiaddr): boolean {
 }
 
 /** None where the system does not say: too many files are open, or it has no memory left. All other networks then count as far. */
-function interfaces(): ReturnType<typeof networkInterfaces> {
+export function interfaces(): ReturnType<typeof networkInterfaces> {
   try {
     return networkInterfaces()
   } catch {

@@ -95,6 +95,7 @@ export async function launch(given: LaunchOptions): Promise<Running> {
     })
     const proof = target.task === undefined ? NO_PROOF : proofOf(target, Buffer.from(target.task, 'hex'), signer, random)
     const { task, isNew, objects } = await obtainTask({ ...options, dir }, proof, reached, contact, { network, random, hash, verify })
+    checkExperiments(local, task)
     const store = await openStore(dir, { layout: task.layout, onWarning: warn('disk-failed') })
     undo.push(() => store.close())
     for (const object of objects) await store.putObject(object.hash, object.bytes)
@@ -148,7 +149,6 @@ export async function launch(given: LaunchOptions): Promise<Running> {
       onFinish: (params) => writeModel(dir, model, params),
       ...(local.probe !== undefined && { probe: local.probe }),
     }
-    checkExperiments(local, task)
     const running = createPeer(local.misbehave === undefined ? parts : misbehaving(parts, local.misbehave))
     peer = running
     peer.subscribe(told.emit)
