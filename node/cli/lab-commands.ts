@@ -14,6 +14,7 @@ export function addLabCommands(lab: Command): void {
     .requiredOption('--byzantine <F>', 'how many of the rows the rule must withstand as attackers', countFromZero)
     .option('--own <I>', 'the row that is the own model, counted from 0', countFromZero, 0)
     .option('--weights <W,W,...>', 'what each row counts for (default: all alike)')
+    .option('--losses <L,L,...>', 'the loss of each row on the own data, which ubar looks at')
     .option('--seed <TEXT>', 'seeds what bucketing and caf draw', '0')
     .option('--json', 'print the object on one line')
     .addHelpText(

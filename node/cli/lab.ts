@@ -8,16 +8,21 @@ interface Given {
   byzantine: number
   own: number
   weights?: string
+  losses?: string
   seed: string
   json?: boolean
 }
 
-export async function aggregateCommand(file: string, { rule: text, byzantine: f, own, weights, seed, json = false }: Given): Promise<void> {
+export async function aggregateCommand(file: string, given: Given): Promise<void> {
+  const { rule: text, byzantine: f, own, weights, losses, seed, json = false } = given
   const rule = parseLabRule(text)
-  const weighted = weights === undefined ? {} : { weights: parseWeights(weights) }
+  const perRow = {
+    ...(weights !== undefined && { weights: parseNumbers('weight', weights) }),
+    ...(losses !== undefined && { losses: parseNumbers('loss', losses) }),
+  }
   const vectors = await readRows(file)
   checkByzantine(rule, f, vectors.length, file)
-  const result = rule.run({ vectors, own, f, seed, ...weighted })
+  const result = rule.run({ vectors, own, f, seed, ...perRow })
   process.stdout.write(`${json ? JSON.stringify(plain(result)) : pretty(plain(result))}\n`)
 }
 
@@ -28,11 +33,11 @@ function pretty({ output, inputs }: ReturnType<typeof plain>): string {
   return `{"output": ${JSON.stringify(output)},\n "inputs": [\n  ${inputs.map((input) => JSON.stringify(input)).join(',\n  ')}\n ]}`
 }
 
-function parseWeights(text: string): number[] {
+function parseNumbers(what: string, text: string): number[] {
   return text.split(',').map((part) => {
-    const weight = Number(part)
-    if (part.trim() !== '' && !Number.isNaN(weight)) return weight
-    throw new MurmurError('bad-argument', `The weight ${JSON.stringify(part)} is no number; give one for each row, such as 1,1,2.`)
+    const number = Number(part)
+    if (part.trim() !== '' && !Number.isNaN(number)) return number
+    throw new MurmurError('bad-argument', `The ${what} ${JSON.stringify(part)} is no number; give one for each row, such as 1,1,2.`)
   })
 }
 

@@ -66,3 +66,13 @@ export function checkWeights(text: string, weighs: boolean, n: number, weights: 
   }
   return given.map((weight) => weight / total)
 }
+
+/** @throws bad-argument */
+export function checkLosses(text: string, n: number, losses: ArrayLike<number> | undefined): void {
+  if (losses?.length === n) return
+  const what = losses === undefined ? 'are none' : `are ${losses.length} for ${n} vectors`
+  throw new MurmurError(
+    'bad-argument',
+    `The rule "${text}" looks at the loss of each vector on the own data, and there ${what}: give one for each.`,
+  )
+}

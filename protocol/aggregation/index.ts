@@ -20,6 +20,7 @@ import { centeredClipping } from './reference/centered-clipping.ts'
 import { ios } from './reference/ios.ts'
 import { mda } from './reference/mda.ts'
 import { meamed } from './reference/meamed.ts'
+import { ubar } from './reference/ubar.ts'
 import { composeRule } from './rule.ts'
 import type { PreAggregation, Reducer } from './stages.ts'
 import { trimmedMean } from './trimmed-mean.ts'
@@ -108,6 +109,14 @@ const REFERENCE_RULES: Definitions<Reducer> = new Map([
           progress: number('progress', 0, share),
           otherwise: word('otherwise', ['own', 'nearest'], 'own'),
         }),
+    },
+  ],
+  [
+    'ubar',
+    {
+      takes: ['rho', 'alpha'],
+      build: ({ number, numberOr }: Given) =>
+        ubar({ rho: numberOr('rho', ['n-f'], 'n-f', { above: 0, max: 1 }), alpha: number('alpha', 0.5, share) }),
     },
   ],
 ])

@@ -1,5 +1,6 @@
 // Composes stages into a rule: checks the inputs, runs pre-aggregations and the reducer, and writes the audit of the original inputs.
-import { checkFinite, checkOptions, checkWeights } from './checks.ts'
+import { MurmurError } from '../errors.ts'
+import { checkFinite, checkLosses, checkOptions, checkWeights } from './checks.ts'
 import type { Matrix, Vector } from './matrix.ts'
 import { alike } from './order.ts'
 import { plainMatrix } from './plain.ts'
@@ -8,7 +9,12 @@ import { remembered } from './remembered.ts'
 import type { Mix, PreAggregation, Reduced, Reducer, Round } from './stages.ts'
 import type { AggregateInputs, AggregateOptions, AggregateResult, InputAudit, Rule } from './types.ts'
 
+/** @throws task-invalid */
 export function composeRule(text: string, pre: readonly PreAggregation[], reducer: Reducer): Rule {
+  const asksLosses = reducer.asksLosses === true
+  if (asksLosses && pre.length > 0) {
+    throw new MurmurError('task-invalid', `The rule of "${text}" judges vectors as they came; write no stage before it.`)
+  }
   const minInputs = (f: number) => pre.reduceRight((after, stage) => stage.minInputs(f, after), reducer.minInputs(f))
   const weighs = [...pre, reducer].every((stage) => stage.weighs)
 
@@ -24,10 +30,11 @@ export function composeRule(text: string, pre: readonly PreAggregation[], reduce
     checkOptions(text, minInputs, matrix, options)
     const original = remembered(matrix)
     const n = matrix.count
-    const { own, f, shared = matrix.length, seed = 0 } = options
+    const { own, f, shared = matrix.length, seed = 0, losses } = options
+    if (asksLosses) checkLosses(text, n, losses)
     const weights = options.weights === undefined ? alike(n) : checkWeights(text, weighs, n, options.weights)
     let rows = original
-    let round: Round = { f, own, shared, weights, seed }
+    let round: Round = { f, own, shared, weights, seed, ...(losses && { losses }) }
     const mixes: Mix[] = []
     for (const stage of pre) {
       const mix = stage.mix(rows, round)
@@ -40,7 +47,7 @@ export function composeRule(text: string, pre: readonly PreAggregation[], reduce
     return audit(pre, mixes, reducer, reduced, original.distancesFrom(own, shared))
   }
 
-  return { text, minInputs, run, apply }
+  return { text, minInputs, asksLosses, run, apply }
 }
 
 function audit(

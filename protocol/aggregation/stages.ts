@@ -11,6 +11,8 @@ export interface Round {
   /** What each row counts for; they sum to 1. All alike unless every stage so far weighs. */
   weights: Float64Array
   seed: number | string
+  /** Loss of each row on the own data, where a reducer asks for it. */
+  losses?: ArrayLike<number>
 }
 
 /** Turns n rows into one vector. */
@@ -19,6 +21,8 @@ export interface Reducer {
   minInputs(f: number): number
   /** It heeds `round.weights`. Others refuse weights: silently ignoring them would mislead. */
   weighs?: true
+  /** It heeds `round.losses`. They are known of the vectors as they came, so that no stage may come before it. */
+  asksLosses?: true
   /** Writes the result into `output`. */
   reduce(rows: Matrix, round: Round, output: Vector): Reduced
   /** Says what became of an input whose weight is `share` times an equal one. */

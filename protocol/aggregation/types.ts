@@ -27,6 +27,8 @@ export interface AggregateOptions {
   shared?: number
   /** What each vector counts for, none negative, scaled to a sum of 1; only for rules that weigh their inputs. Default: all alike. */
   weights?: ArrayLike<number>
+  /** Loss of each vector on a batch of the receiver's own data, which only the receiver can tell; for rules with `asksLosses`. */
+  losses?: ArrayLike<number>
   /** Seeds what a rule draws (bucketing); others must not be able to foretell it. Default: always the same draw. */
   seed?: number | string
 }
@@ -48,6 +50,8 @@ export interface Rule {
   readonly text: string
   /** Fewest vectors, own included, with which the rule withstands f attackers. Guarded by `run` and `apply` as well. */
   minInputs(f: number): number
+  /** Whether it looks at `losses`: without them it refuses. */
+  readonly asksLosses: boolean
   /** Aggregates in float64. @throws too-few-inputs where there are fewer than minInputs(f); bad-argument */
   run(inputs: AggregateInputs): AggregateResult
   /** Aggregates with the passes of `matrix`, whose rows are finite, into `output`. @throws as `run` */

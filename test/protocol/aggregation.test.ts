@@ -514,8 +514,10 @@ t.test('refuses what it does not know, saying what it does know', (t) => {
   ]
   for (const [text, message] of refused) t.throws(() => parseRule(text), { code: 'task-invalid', message }, JSON.stringify(text))
   for (const [text, message] of [
-    ['crum', /known are: .*, nna, bulyan, meamed, mda, caf, centered-clipping, ios, balance\./],
+    ['crum', /known are: .*, nna, bulyan, meamed, mda, caf, centered-clipping, ios, balance, ubar\./],
     ['balance(otherwise=none)', /"otherwise" of "balance" is none; it must be own or nearest/],
+    ['nnm | ubar', /judges vectors as they came; write no stage before it/],
+    ['ubar(rho=0)', /"rho" of "ubar" is 0; it must be a number above 0 and at most 1 or n-f/],
     ['balance(alpha=2)', /"alpha" of "balance" is 2; it must be a number at least 0 and at most 1/],
   ] as [string, RegExp][]) {
     t.throws(() => parseLabRule(text), { code: 'task-invalid', message }, text)
@@ -533,5 +535,25 @@ t.test('refuses what it does not know, saying what it does know', (t) => {
       }
     }),
   )
+  t.end()
+})
+
+t.test('ubar averages those of the nearest that do no worse on the own data, or the best of them', (t) => {
+  const vectors = [0, 1, 2, 3, 9].map((value) => Float64Array.of(value))
+  const run = (losses: number[] | undefined, rule = 'ubar', f = 1) =>
+    parseLabRule(rule).run({ vectors, own: 0, f, ...(losses && { losses }) })
+  t.same([...run([5, 4, 5, 6, 0]).output], [0.75], 'the farthest is not looked at, whatever its loss')
+  t.same(
+    run([5, 4, 5, 6, 0]).inputs.map(({ weight }) => weight),
+    [0.5, 0.25, 0.25, 0, 0],
+  )
+  t.same([...run([1, 4, 3, 6, 0]).output], [1], 'none does as well: the best')
+  t.same([...run([5, Number.NaN, 4, Number.NaN, 0]).output], [1], 'what is no number is worst')
+  t.same([...run([5, 4, 5, 6, 0], 'ubar(rho=0.25, alpha=0)').output], [1], 'a quarter of the others')
+  t.same([...run([5, 4, 5, 6, 0], 'ubar', 4).output], [0], 'alone')
+  t.equal(parseLabRule('ubar').asksLosses, true)
+  t.equal(parseLabRule('nna').asksLosses, false)
+  t.throws(() => run(undefined), { code: 'bad-argument', message: /"ubar" looks at the loss of each vector .* there are none/ })
+  t.throws(() => run([1, 2]), { code: 'bad-argument', message: /there are 2 for 5 vectors/ })
   t.end()
 })
