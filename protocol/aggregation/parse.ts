@@ -17,34 +17,23 @@ const MAX_STAGES = 4
 const STAGE = /^([a-z][a-z0-9+-]*)(?:\s*\(([^()]*)\))?$/
 const PARAMETER = /^(?:([a-zA-Z][a-zA-Z0-9]*)\s*=\s*)?(?:(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|([a-z][a-z0-9+-]*))$/
 
-/** Splits the text of a rule into calls, the last of which is the rule itself. @throws task-invalid */
-export function parseCalls(text: string): Call[] {
-  checkLength(text, 'aggregation rule')
+/** Splits a text into calls, the last of which is the rule itself. @param what it is, for errors @throws task-invalid */
+export function parseCalls(text: string, what = 'aggregation rule'): Call[] {
+  if (text.length > LIMITS.nameLength) {
+    throw new MurmurError('task-invalid', `The ${what} has ${text.length} characters; at most ${LIMITS.nameLength} are allowed.`)
+  }
   const stages = text.split('|')
   if (stages.length > MAX_STAGES) {
-    throw new MurmurError('task-invalid', `The aggregation rule chains ${stages.length} stages; at most ${MAX_STAGES} are allowed.`)
+    throw new MurmurError('task-invalid', `The ${what} chains ${stages.length} stages; at most ${MAX_STAGES} are allowed.`)
   }
   return stages.map((stage) => {
-    const call = callOf(stage.trim(), 'aggregation rule')
+    const call = callOf(stage.trim(), what)
     if (call !== undefined) return call
     throw new MurmurError(
       'task-invalid',
-      `The aggregation rule ${JSON.stringify(text)} is not of the form "name", "name(a=1, b=2)" or "name | name".`,
+      `The ${what} ${JSON.stringify(text)} is not of the form "name", "name(a=1, b=2)" or "name | name".`,
     )
   })
-}
-
-/** Parses one call. @param what it is, for errors, such as 'attack' @throws task-invalid */
-export function parseCall(text: string, what: string): Call {
-  checkLength(text, what)
-  const call = callOf(text.trim(), what)
-  if (call !== undefined) return call
-  throw new MurmurError('task-invalid', `The ${what} ${JSON.stringify(text)} is not of the form "name" or "name(a=1, b=2)".`)
-}
-
-function checkLength(text: string, what: string): void {
-  if (text.length <= LIMITS.nameLength) return
-  throw new MurmurError('task-invalid', `The ${what} has ${text.length} characters; at most ${LIMITS.nameLength} are allowed.`)
 }
 
 function callOf(stage: string, what: string): Call | undefined {

@@ -317,7 +317,7 @@ t.test('is written as rules are, and what cannot be is refused in one sentence',
   const refused: [() => unknown, RegExp][] = [
     [() => parseLabAttack('alei'), /"alei" is not a known attack; known are: label-flip, .*, free-rider\./],
     [() => parseLabAttack('constructor'), /"constructor" is not a known attack/],
-    [() => parseLabAttack('alie | ipm'), /The attack "alie \| ipm" is not of the form/],
+    [() => parseLabAttack('alie | ipm'), /"alie" cannot stand before an attack; what can is: sleeper, sybil/],
     [() => parseLabAttack('alie(tau=1)'), /"alie" has no parameter "tau"; it takes z\./],
     [() => parseLabAttack('alie(most)'), /"z" of "alie" is most; it must be a number or formula\./],
     [() => parseLabAttack('min-max(down)'), /"direction" of "min-max" is down; it must be std or unit or sign\./],
@@ -359,5 +359,41 @@ t.test('is written as rules are, and what cannot be is refused in one sentence',
       t.match((error as Error).message, message)
     }
   }
+  t.end()
+})
+
+t.test('sleepers send the honest mean until they wake; Sybils say when they come', (t) => {
+  const honest = [Float64Array.of(1, 2), Float64Array.of(3, 6)]
+  const attack = parseLabAttack('sybil(3) | sleeper(4) | sign-flip')
+  t.equal(attack.text, 'sybil(round=3) | sleeper(rounds=4) | sign-flip')
+  t.equal(attack.joins, 3)
+  t.same(attack.forge(honest, 1, { round: 4 }), [Float64Array.of(2, 4)])
+  t.same(attack.forge(honest, 1, { round: 5 }), [Float64Array.of(-2, -4)])
+  t.same(attack.forge(honest, 1), [Float64Array.of(-2, -4)])
+  t.equal(parseLabAttack('alie').joins, undefined)
+  t.throws(() => parseLabAttack('nnm | alie'), {
+    code: 'bad-argument',
+    message: /"nnm" cannot stand before an attack; what can is: sleeper, sybil/,
+  })
+  t.throws(() => parseLabAttack('sleeper(0) | alie'), { code: 'task-invalid', message: /"rounds" of "sleeper" is 0/ })
+  t.end()
+})
+
+t.test('drift keeps to the same sides whatever the round, and adaptive harms no less than what it tries', (t) => {
+  const rule = parseLabRule('median')
+  fc.assert(
+    fc.property(round, fc.nat(), ({ honest, start, f }, seed) => {
+      const drifts = [1, 2].map((n) => parseLabAttack('drift(z=1)').forge(honest, f, { seed: seed + n }))
+      const same = drifts[0]!.every((vector, k) => far(vector, drifts[1]![k]!) === 0)
+      if (f === 0) return same
+      const mean = meanOf(honest)
+      const harm = (name: string) => {
+        const forged = parseLabAttack(name).forge(honest, f, { start, rule })
+        return distance(rule.run({ vectors: [...honest, ...forged], own: 0, f }).output, mean)
+      }
+      return same && ['sign-flip', 'ipm(0.5)', 'alie(1.5)', 'min-max', 'mimic'].every((name) => harm('adaptive') >= harm(name))
+    }),
+    { numRuns: 50 },
+  )
   t.end()
 })

@@ -3,21 +3,24 @@
 import { checkFinite } from '../../../protocol/aggregation/checks.ts'
 import type { Vector } from '../../../protocol/aggregation/matrix.ts'
 import { given, named } from '../../../protocol/aggregation/parameters.ts'
-import { callText, parseCall } from '../../../protocol/aggregation/parse.ts'
+import { type Call, callText, parseCalls } from '../../../protocol/aggregation/parse.ts'
 import { MurmurError } from '../../../protocol/errors.ts'
+import { adaptive } from './adaptive.ts'
 import { alie } from './alie.ts'
 import { backdoor } from './backdoor.ts'
 import { freeRider, mimic, SENT } from './copies.ts'
 import { dissensus } from './dissensus.ts'
+import { drift } from './drift.ts'
 import { fangTrim } from './fang-trim.ts'
 import { gaussian } from './gaussian.ts'
 import { labelFlip } from './label-flip.ts'
 import { foe, ipm, signFlip } from './mean-step.ts'
 import { DIRECTIONS, minMax } from './min-max.ts'
-import { LAB_ATTACKS, type LabAttackName } from './names.ts'
+import { LAB_ATTACKS, LAB_TIMINGS, type LabAttackName } from './names.ts'
 import { optimalAlie, optimalIpm } from './optimal.ts'
 import { spectral } from './spectral.ts'
 import type { BoundAttack, Definition, ForgeOptions, Knowledge } from './types.ts'
+import { alike, meanOf } from './vectors.ts'
 
 export { LAB_ATTACKS } from './names.ts'
 export type { AboutData, ForgeOptions } from './types.ts'
@@ -28,6 +31,8 @@ export interface LabAttack extends Pick<BoundAttack, 'poison' | 'success'> {
   readonly text: string
   /** The vectors depend on who receives them. */
   readonly perTarget: boolean
+  /** The round at whose beginning the attackers join; without it they are there from the first. */
+  readonly joins?: number
   /** @throws bad-argument; what the rule throws that an optimal attack is against */
   forge(honest: readonly Vector[], f: number, options?: ForgeOptions): readonly Float64Array[]
 }
@@ -80,6 +85,8 @@ const DEFINITIONS: Record<LabAttackName, Definition> = {
         scale: numberOr('scale', ['all'], 'all', positive),
       }),
   },
+  drift: { takes: ['z'], build: ({ numberOr }) => drift(numberOr('z', ['formula'], 'formula')) },
+  adaptive: { takes: [], build: () => adaptive },
   'free-rider': { takes: ['sent'], build: ({ word }) => freeRider(word('sent', SENT, 'stale')) },
 }
 
@@ -87,7 +94,8 @@ const isKnown = (name: string): name is LabAttackName => Object.hasOwn(DEFINITIO
 
 /** @throws bad-argument, task-invalid: what is known, where the text is malformed or names something unknown */
 export function parseLabAttack(text: string): LabAttack {
-  const call = parseCall(text, 'attack')
+  const calls = parseCalls(text, 'attack')
+  const call = calls.at(-1)!
   const { name } = call
   if (!isKnown(name)) {
     throw new MurmurError('bad-argument', `"${name}" is not a known attack; known are: ${Object.keys(LAB_ATTACKS).join(', ')}.`)
@@ -95,15 +103,19 @@ export function parseLabAttack(text: string): LabAttack {
   const { takes, build } = DEFINITIONS[name]
   const own = named(call, takes)
   const { forge = sendTrained, poison, success, perTarget = false } = build(given(own))
+  const timing = timingOf(calls.slice(0, -1))
   return {
     name,
-    text: callText(own),
+    text: [...timing.calls, own].map(callText).join(' | '),
     perTarget,
+    ...(timing.joins !== undefined && { joins: timing.joins }),
     ...(poison && { poison }),
     ...(success && { success }),
     forge(honest, f, options = {}) {
       const known = knowledge(honest, f, options)
       if (f === 0) return []
+      // They are not told apart from the honest until they begin.
+      if ((options.round ?? Number.POSITIVE_INFINITY) <= timing.asleep) return alike(f, meanOf(honest))
       if (poison !== undefined && known.trained === undefined) throw needsTraining(name)
       const vectors = forge(known)
       // Often all of them send the same one.
@@ -116,6 +128,25 @@ export function parseLabAttack(text: string): LabAttack {
       )
     },
   }
+}
+
+/** When attackers come, and when they begin. @throws bad-argument, task-invalid */
+function timingOf(before: readonly Call[]): { calls: Call[]; joins?: number; asleep: number } {
+  const timing: ReturnType<typeof timingOf> = { calls: [], asleep: 0 }
+  for (const call of before) {
+    if (!Object.hasOwn(LAB_TIMINGS, call.name)) {
+      throw new MurmurError(
+        'bad-argument',
+        `"${call.name}" cannot stand before an attack; what can is: ${Object.keys(LAB_TIMINGS).join(', ')}.`,
+      )
+    }
+    const own = named(call, call.name === 'sybil' ? ['round'] : ['rounds'])
+    const { number } = given(own)
+    if (call.name === 'sybil') timing.joins = number('round', 5, { min: 1, whole: true })
+    else timing.asleep = number('rounds', 5, { min: 1, whole: true })
+    timing.calls.push(own)
+  }
+  return timing
 }
 
 const sendTrained = ({ trained }: Knowledge) => trained!.map((vector) => Float64Array.from(vector))

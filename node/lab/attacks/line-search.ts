@@ -27,12 +27,17 @@ export function lineMaximize(value: (factor: number) => number, { evals, delta }
   return best
 }
 
+/** The candidate that does most harm to the receiver's result. @throws as `harmTo` */
+export function mostHarmful(name: string, known: Knowledge, candidate: (factor: number) => Float64Array, search: LineSearch): Float64Array {
+  const harm = harmTo(name, known)
+  return candidate(lineMaximize((factor) => harm(alike(known.f, candidate(factor))), search))
+}
+
 /**
- * The candidate that moves the receiver's result farthest from the mean of the honest that it sees.
+ * How far forged vectors move the receiver's result from the mean of the honest that it sees.
  * @throws bad-argument where no rule is known; what the rule throws
  */
-export function mostHarmful(name: string, known: Knowledge, candidate: (factor: number) => Float64Array, search: LineSearch): Float64Array {
-  const { honest, f, own, weights, rule, seed } = known
+export function harmTo(name: string, { honest, f, own, weights, rule, seed }: Knowledge): (forged: readonly Float64Array[]) => number {
   if (rule === undefined) throw new MurmurError('bad-argument', `The attack "${name}" works against a rule; name the rule with --rule.`)
   // Who has no weight is not there, and weights that are alike are none: most rules take no others.
   const seen = [...honest.keys()].filter((i) => i === own || weights[i]! > 0)
@@ -40,6 +45,5 @@ export function mostHarmful(name: string, known: Knowledge, candidate: (factor: 
   const given = [...seen.map((i) => weights[i]!), ...weights.subarray(honest.length)]
   const options = { own: seen.indexOf(own), f, seed, ...(given.some((weight) => weight !== given[0]) && { weights: given }) }
   const ideal = meanOf(vectors)
-  const harm = (factor: number) => distance(rule.run({ vectors: [...vectors, ...alike(f, candidate(factor))], ...options }).output, ideal)
-  return candidate(lineMaximize(harm, search))
+  return (forged) => distance(rule.run({ vectors: [...vectors, ...forged], ...options }).output, ideal)
 }

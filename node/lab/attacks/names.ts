@@ -17,11 +17,21 @@ export const LAB_ATTACKS = {
     takes: 'target=0, size=3, value=brightest, share=0.5, scale=all',
     is: 'trains on data with a trigger, and scales the step up to replace the model',
   },
+  drift: { takes: 'z=formula', is: 'as alie, to the same sides each round' },
+  adaptive: { takes: '', is: 'tries those above on the rule, and sends what moves it most' },
   'free-rider': { takes: 'sent=stale', is: 'sends the model that the round started from; or received: that of another' },
 } as const
 
 export type LabAttackName = keyof typeof LAB_ATTACKS
 
+/** What may stand before an attack, as in `sleeper(5) | alie`. */
+export const LAB_TIMINGS = {
+  sleeper: { takes: 'rounds=5', is: 'before "|": honest for so many rounds, in the lab run' },
+  sybil: { takes: 'round=5', is: 'before "|": they join only at the beginning of this round, in the lab run' },
+} as const
+
 /** A line an attack. */
 export const attackLines = (): string[] =>
-  Object.entries(LAB_ATTACKS).map(([name, { takes, is }]) => `  ${(takes === '' ? name : `${name}(${takes})`).padEnd(38)} ${is}`)
+  Object.entries({ ...LAB_ATTACKS, ...LAB_TIMINGS }).map(
+    ([name, { takes, is }]) => `  ${(takes === '' ? name : `${name}(${takes})`).padEnd(38)} ${is}`,
+  )

@@ -18,12 +18,14 @@ export interface ForgeOptions {
   start?: Vector
   /** What the attackers trained themselves, f vectors: on data that `poison` made, where the attack has it. */
   trained?: readonly Vector[]
+  /** Counted from 1: what sleepers wait for. Default: they are awake. */
+  round?: number
   /** Seeds what an attack draws; a round's number belongs in it. Default: always the same draw. */
   seed?: number | string
 }
 
 /** `ForgeOptions` with the defaults in place, checked. */
-export interface Knowledge extends Omit<ForgeOptions, 'weights'> {
+export interface Knowledge extends Omit<ForgeOptions, 'weights' | 'round'> {
   honest: readonly Vector[]
   f: number
   own: number
