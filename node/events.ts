@@ -19,13 +19,16 @@ export type PeerEvent =
       dir: string
       round: number
       resumed: boolean
+      /** The link to this peer's dashboard: whoever has it sees what this peer sees. */
+      dashboard?: string
     }
   /** What the peer is doing now. `waitingFor` says for what or whom, `untilSeconds` how long at most. */
   | { type: 'phase'; round: number; phase: Phase; waitingFor?: string; untilSeconds?: number }
   | { type: 'peers'; connected: number; members: number }
   | { type: 'trained'; round: number; steps: number; samples: number; loss: number; seconds: number }
   | { type: 'published'; round: number; bytes: number; recipients: number; republished: boolean }
-  | { type: 'received'; round: number; author: PeerId; bytes: number }
+  /** A payload is here. `from` sent parts of it: nobody where it came beside its record, or was here before. */
+  | { type: 'received'; round: number; author: PeerId; bytes: number; from: PeerId[] }
   /** A message, record or payload that was not taken, and why. */
   | { type: 'rejected'; code: RejectionCode; author?: PeerId; from?: PeerId; round?: number }
   | {
@@ -33,8 +36,8 @@ export type PeerEvent =
       round: number
       rule: string
       f: number
-      /** What the rule did with each input, the own one included. */
-      inputs: ({ author: PeerId; round: number } & InputAudit)[]
+      /** What the rule did with each input, the own one included; `accuracy` is what its author has told of the model that its round began with. */
+      inputs: ({ author: PeerId; round: number; accuracy?: number } & InputAudit)[]
       /** Used; had less than half of an equal share; did not pass the gate. */
       accepted: number
       trimmed: number

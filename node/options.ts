@@ -17,6 +17,7 @@ const key = <S extends z.ZodType>(schema: S, description: string, value?: string
 
 const positive = z.coerce.number().positive()
 const whole = z.coerce.number().int().min(1)
+const port = z.coerce.number().int().min(0).max(65_535)
 const numbers = z.union([
   z
     .string()
@@ -115,6 +116,9 @@ export const localOptions = z.strictObject({
   test: key(z.boolean().default(false), 'read the test set once, at the end'),
   exitWhenFinished: key(z.boolean().default(false), 'exit once finished instead of serving others'),
   twinCheck: key(z.boolean().default(true), 'start although members see another process with this identity; not kept'),
+  dashboard: key(z.boolean().default(true), 'serve no dashboard on this machine'),
+  dashboardPort: key(port.default(0), 'port of the dashboard, on 127.0.0.1; 0: any that is free', 'PORT'),
+  metricsPort: key(port.optional(), 'also serve /metrics and /health on this port of 127.0.0.1, to whoever asks there', 'PORT'),
   joinFile: key(z.string().optional(), 'also write the join line to this file', 'FILE'),
   misbehave: key(z.string().optional(), 'test tasks only: attack as NAME[:SCALE]', 'ATTACK'),
   probe: key(list.optional(), 'test tasks only: measure what these peer ids move', 'PEERS'),
@@ -154,7 +158,7 @@ export const modelOptions = z.strictObject({
 })
 
 export type ModelOptions = z.output<typeof modelOptions>
-export type Options = typeof taskOptions | typeof localOptions | typeof trainOptions | typeof modelOptions
+export type Options = z.ZodObject
 export type TrainOptions = z.output<typeof trainOptions>
 export type TaskOptions = z.output<typeof taskOptions>
 export type LocalOptions = z.output<typeof localOptions>

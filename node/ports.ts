@@ -37,6 +37,12 @@ export interface NetworkEvents {
   onPeerGone?: (peer: PeerId) => void
 }
 
+/** Bytes by direction. */
+export interface Flow {
+  received: number
+  sent: number
+}
+
 export interface RequestOptions {
   signal?: AbortSignal
   /** Milliseconds; default LIMITS.requestMillis. */
@@ -108,7 +114,9 @@ export interface Network {
   /** How many processes with this peer's key are connected: more than one is a twin. 0 where it does not answer. */
   processes(peer: PeerId): Promise<number>
   /** Bytes on the wire since start, all protocols, as counted below encryption's framing. */
-  traffic(): { received: number; sent: number }
+  traffic(): Flow
+  /** The same inside the streams, by what they are for; where the network has streams. */
+  protocols?(): Record<string, Flow>
   start(): Promise<void>
   stop(): Promise<void>
 }
@@ -128,9 +136,9 @@ export interface TrainRequest {
   stepsBefore: number
   /**
    * How samples fall into batches: shuffled or not, in whole epochs or running on over their ends, from which step of the order on, and
-   * how many samples from the beginning of the training data take part (default: all).
+   * how many samples from the beginning of the training data take part, or which ones by their rows (default: all).
    */
-  order?: { shuffle?: boolean; epochs?: boolean; first?: number; samples?: number }
+  order?: { shuffle?: boolean; epochs?: boolean; first?: number; samples?: number; rows?: Int32Array }
   signal?: AbortSignal
 }
 
@@ -167,6 +175,8 @@ export interface EvaluateRequest {
   split: 'train' | 'validation' | 'test'
   /** Evaluate on at most this many samples, taken at a regular stride. */
   samples?: number
+  /** Of these rows alone. */
+  rows?: Int32Array
   signal?: AbortSignal
 }
 
@@ -296,7 +306,8 @@ export interface PartialObject {
 
 export interface PullOptions {
   signal?: AbortSignal
-  onProgress?: (bytes: number) => void
+  /** Bytes that are there, and who sent the newest of them. */
+  onProgress?: (bytes: number, source: PeerId) => void
 }
 
 export interface PayloadExchange {

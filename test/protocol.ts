@@ -1,4 +1,3 @@
-// All tests of protocol/ in one process: most of their files take longer to load than to run.
-import { globSync } from 'node:fs'
+import { together } from './helpers/together.ts'
 
-for (const file of globSync('protocol/*.test.ts', { cwd: import.meta.dirname }).sort()) await import(`./${file}`)
+await together('protocol')

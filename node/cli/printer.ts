@@ -31,6 +31,7 @@ export function createPrinter(json: boolean): Printer {
           `Peer …${event.peer.slice(-8)} of "${event.name}" is up${event.resumed ? `, resumed at round ${event.round}` : ''}; its directory is ${event.dir}`,
           ...event.addresses.map((address) => `  reachable ${isLocalAddress(address) ? 'from this machine' : 'from others'} at ${address}`),
           ...joining(event.joinLine),
+          ...(event.dashboard === undefined ? [] : ['Its dashboard, for your eyes only:', `  ${event.dashboard}`]),
         ].join('\n')
       case 'addresses': {
         const isNew = addresses !== event.addresses.join()

@@ -19,6 +19,7 @@ export async function statusCommand(dir: string, { json }: { json?: boolean }): 
   if (status.accuracy !== undefined)
     console.log(`Validation accuracy ${percent(status.accuracy)}, training loss ${status.loss?.toFixed(4) ?? 'not known yet'}`)
   console.log(`Received ${megabytes(status.traffic.received)}, sent ${megabytes(status.traffic.sent)}`)
+  if (status.dashboard !== undefined) console.log(`Dashboard ${status.dashboard}`)
   const table = new Table({ head: ['peer', 'connected', 'round', ''], style: { head: [], border: [] } })
   for (const member of status.members) {
     table.push([

@@ -25,6 +25,7 @@ import { loopback, readScopes, SCOPES, type ScopeOf } from './scopes.ts'
 import { createServing } from './serving.ts'
 import { countProcesses, SESSION_BYTES, serveSession } from './session.ts'
 import { createStrangers } from './strangers.ts'
+import { createStreamMeter } from './stream-meter.ts'
 
 /** Milliseconds after which what libp2p keeps of a stranger that has left is forgotten. */
 const FORGET_MILLIS = 5000
@@ -78,6 +79,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
   const clock = systemClock
   const random = Math.random
   const meter = { received: 0, sent: 0 }
+  const streams = createStreamMeter()
   const serving = createServing(clock)
   const reputation = createReputation(clock)
   const strangers = createStrangers(clock)
@@ -105,7 +107,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     const topics = createTopics(reputation)
     const reach = hasAfar ? await loadReach((peer) => strangers.isMember(peer.toString()) === true, relay, upnp) : undefined
     const isStranger: Allowed = (peer) => strangers.isMember(peer.toString()) === false
-    const parts = { privateKey, listen, announce, meter, topics, gater: strangers.gater, isStranger, reach }
+    const parts = { privateKey, listen, announce, meter, streams, topics, gater: strangers.gater, isStranger, reach }
     const { datastore, logger } = options
     const node = await createNode({ ...parts, ...(datastore && { datastore }), ...(logger && { logger }) })
     const life = new AbortController()
@@ -213,6 +215,7 @@ export function createLibp2pNetwork(options: Libp2pNetworkOptions): Network {
     blame: reputation.blame,
     processes: async (peer) => (running === undefined ? 0 : countProcesses(running.node, peer, clock)),
     traffic: () => ({ ...meter }),
+    protocols: streams.flows,
     start() {
       changing = changing.catch(() => {}).then(begin)
       return changing

@@ -11,6 +11,7 @@ import { gossipService, type Topics } from './gossip.ts'
 import type { Allowed } from './members-only.ts'
 import { quietYamux } from './quiet-yamux.ts'
 import type { Reach } from './reach.ts'
+import type { StreamMeter } from './stream-meter.ts'
 import { isWebSocket, webSocketTransport } from './web-sockets.ts'
 import { oneLine } from './why.ts'
 
@@ -32,6 +33,8 @@ export interface NodeParts {
   datastore?: Libp2pOptions['datastore']
   logger?: ComponentLogger
   meter: Meter
+  /** Counts by protocol. */
+  streams?: StreamMeter
   topics: Topics
   /** Who is turned away. */
   gater?: ConnectionGater
@@ -58,6 +61,7 @@ export async function createNode(parts: NodeParts) {
     datastore,
     logger,
     meter,
+    streams,
     topics,
     gater,
     isStranger = () => false,
@@ -73,7 +77,7 @@ export async function createNode(parts: NodeParts) {
     addresses: { listen: [...listen], appendAnnounce: [...announce] },
     transports: [countingTcp(meter), counting(webSockets, meter), ...(reach?.transports ?? [])],
     connectionEncrypters: [noise()],
-    streamMuxers: [quietYamux()],
+    streamMuxers: [quietYamux(streams?.watch)],
     connectionManager: {
       maxConnections: MAX_CONNECTIONS,
       inboundConnectionThreshold: INBOUND_A_SECOND,

@@ -36,6 +36,8 @@ export interface PayloadExchangeParts {
   clock: Clock
   /** A peer sent bytes that do not have the signed hash. */
   onBadChunk?: (peer: PeerId) => void
+  /** A part of a payload goes to a peer. */
+  onServed?: (peer: PeerId, bytes: number) => void
 }
 
 /** One pull, shared by everyone who waits for the same payload. */
@@ -55,9 +57,9 @@ interface Pull {
 
 /** Serves from now on. `pull` throws peer-unreachable where no source delivered, limit-exceeded, cancelled, and what the store throws. */
 export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExchange {
-  const { network, store, task, hash, clock, onBadChunk } = parts
+  const { network, store, task, hash, clock, onBadChunk, onServed } = parts
   const sources = createSources(clock)
-  const { held, answer } = createPayloadServing({ task, store, hash, clock }, sources.told)
+  const { held, answer } = createPayloadServing({ task, store, hash, clock, ...(onServed && { onServed }) }, sources.told)
   const memory = createSharedMemory(clock)
   const turns = createTurns(PULLS, clock)
   const lanes = createLanes(LIMITS.chunksInFlight)
@@ -144,8 +146,8 @@ export function createPayloadExchange(parts: PayloadExchangeParts): PayloadExcha
         ...{ ref, root, part, hash, clock, sources, signal: stopping.signal },
         candidates: () => candidates(pull, root),
         ask: (source, what, length, signal) => ask(source, ref, what, length, signal),
-        onProgress: (bytes) => {
-          for (const tell of pull.progress) tell(bytes)
+        onProgress: (bytes, source) => {
+          for (const tell of pull.progress) tell(bytes, source)
         },
         onLie: (source) => onBadChunk?.(source),
       })

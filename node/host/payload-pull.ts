@@ -28,7 +28,7 @@ export interface PullParts {
   candidates(): PeerId[]
   /** Asks for one part of the payload; what comes has exactly `length` bytes and lasts until the event loop's next turn. */
   ask(source: PeerId, part: PayloadRequest['part'], length: number, signal: AbortSignal): Promise<Uint8Array>
-  onProgress(bytes: number): void
+  onProgress(bytes: number, source: PeerId): void
   onLie(source: PeerId): void
   signal: AbortSignal
 }
@@ -86,7 +86,7 @@ export async function pullPart(pull: PullParts): Promise<void> {
     part.chunks.add(index)
     part.save(index)
     bytes += chunk.length
-    pull.onProgress(bytes)
+    pull.onProgress(bytes, source)
     for (const { fetching } of sessions) fetching.get(index)?.abort()
   }
 

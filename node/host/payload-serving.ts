@@ -20,7 +20,7 @@ const RETRY_MILLIS = 250
 
 /** @param told a peer says that it holds these */
 export function createPayloadServing(
-  { task, store, hash, clock }: Pick<PayloadExchangeParts, 'task' | 'store' | 'hash' | 'clock'>,
+  { task, store, hash, clock, onServed }: Pick<PayloadExchangeParts, 'task' | 'store' | 'hash' | 'clock' | 'onServed'>,
   told: (peer: PeerId, roots: string[]) => void,
 ): { held: Held; answer: Handler } {
   const held = createHeld(store, hash, clock)
@@ -40,6 +40,7 @@ export function createPayloadServing(
     const key = toText(root, 'hex')
     const lent = part.case === 'chunk' ? await held.chunk(key, part.value) : await held.hashList(key)
     if (lent === undefined) throw new MurmurError('peer-refused', 'this peer does not hold the payload')
+    onServed?.(from, lent.bytes.length)
     return { parts: responseOf(lent.bytes), done: lent.done }
   }
 

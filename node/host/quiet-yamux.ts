@@ -8,8 +8,8 @@ import { StreamState, YamuxStream } from '@libp2p/yamux/stream'
 /** Bytes of one stream under way to us at most: more than the longest reply. */
 const WINDOW_BYTES = 768 * 1024
 
-/** Like `yamux()`; what is sent on a connection that has closed is dropped, as it would be on its way. */
-export function quietYamux(): () => StreamMuxerFactory {
+/** Like `yamux()`; what is sent on a connection that has closed is dropped, as it would be on its way. `onStream` sees each new stream. */
+export function quietYamux(onStream: (stream: Stream) => void = () => {}): () => StreamMuxerFactory {
   return () => {
     const factory = yamux({ streamOptions: { maxStreamWindowSize: WINDOW_BYTES } })()
     const create = factory.createStreamMuxer.bind(factory)
@@ -24,7 +24,7 @@ export function quietYamux(): () => StreamMuxerFactory {
           throw error
         }
       }
-      return tamed(create(connection), connection)
+      return tamed(create(connection), connection, onStream)
     }
     return factory
   }
@@ -66,7 +66,7 @@ interface Inside {
   _newStream(...args: unknown[]): YamuxStream
 }
 
-function tamed<M extends StreamMuxer>(muxer: M, connection: MessageStream): M {
+function tamed<M extends StreamMuxer>(muxer: M, connection: MessageStream, onStream: (stream: Stream) => void): M {
   const inside = muxer as unknown as Inside
   const onData = inside.onData.bind(muxer)
   inside.onData = (data) => {
@@ -79,6 +79,7 @@ function tamed<M extends StreamMuxer>(muxer: M, connection: MessageStream): M {
   inside._newStream = (...args) => {
     const stream = sparing(newStream(...args))
     carriers.set(stream, carrier)
+    onStream(stream)
     return stream
   }
   return muxer

@@ -33,9 +33,10 @@ export interface Serving {
   isStranger(peer: PeerId): boolean
   /** Bytes of the longest request that is read of this peer. */
   requestBytes(peer: PeerId): number
-  /** The reply's bytes: a status byte and the body, or a status byte and the reason in UTF-8. Never rejects. */
-  answer(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<Uint8Array>
-  /** The same, not put together: a copy of each chunk would cost more than its encryption. */
+  /**
+   * The reply: a status byte and the body, or a status byte and the reason in UTF-8. Not put together: a copy of each chunk would cost more than
+   * its encryption. Never rejects.
+   */
   answerInParts(protocol: string, body: Uint8Array, from: PeerId, address: string): Promise<Lent>
 }
 
@@ -100,12 +101,6 @@ export function createServing(clock: Clock): Serving {
     isStranger,
     requestBytes,
     answerInParts,
-    async answer(protocol, body, from, address) {
-      const { parts, done } = await answerInParts(protocol, body, from, address)
-      const reply = concat([...parts])
-      done()
-      return reply
-    },
   }
 }
 

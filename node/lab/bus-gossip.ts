@@ -8,7 +8,10 @@ import type { BusNode, Links, Subscription } from './bus-links.ts'
 const SEEN_MILLIS = 120_000
 
 /** Sends a message of a running peer to the topic's subscribers; returns how many direct recipients there are. */
-export function createFlood({ nodes, linked, cross }: Links, clock: Clock): (from: BusNode, topic: string, message: Uint8Array) => number {
+export function createFlood(
+  { nodes, around, linked, cross }: Links,
+  clock: Clock,
+): (from: BusNode, topic: string, message: Uint8Array) => number {
   /** Who has a message or is being sent it, by topic and id; the oldest first. */
   const spreading = new Map<string, { at: number; have: Set<PeerId> }>()
 
@@ -16,15 +19,18 @@ export function createFlood({ nodes, linked, cross }: Links, clock: Clock): (fro
   function spread(from: PeerId, topic: string, key: string, message: Uint8Array): number {
     const have = spreading.get(key)?.have
     const source = nodes.get(from)
-    if (have === undefined || source === undefined) return 0
+    // Itself among them, so that most of a flood's work is this one look.
+    if (have === undefined || source === undefined || have.size >= nodes.size) return 0
     let recipients = 0
-    for (const node of nodes.values()) {
+    for (const node of around(from)) {
       if (have.has(node.id) || !node.subscriptions.has(topic) || !linked(from, node.id)) continue
       // Who has just been put out still hears of it, as in gossipsub.
       if (!source.reputation.isMember(node.id) && !source.known.has(node.id)) continue
       have.add(node.id)
       recipients++
-      const sent = cross({ from, to: node.id, kind: 'gossip', bytes: message }, (target) => receive(target, from, topic, key, message))
+      const sent = cross({ from, to: node.id, kind: 'gossip', length: message.length, bytes: message }, (target) =>
+        receive(target, from, topic, key, message),
+      )
       // What one neighbour lost, another may still bring.
       if (!sent) have.delete(node.id)
     }

@@ -28,15 +28,19 @@ export interface Transit {
   from: PeerId
   to: PeerId
   kind: 'gossip' | 'request' | 'response'
-  bytes: Uint8Array
+  length: number
+  /** Put together only where someone looks at them. */
+  readonly bytes: Uint8Array
 }
 
 export interface Links {
   /** The running peers by their ids. */
   nodes: Map<PeerId, BusNode>
+  /** Those of them that may be linked with a peer: all, unless wires say which. */
+  around(peer: PeerId): Iterable<BusNode>
   linked(a: PeerId, b: PeerId): boolean
-  /** Calls `act` when the bytes have arrived; returns false where they will not. */
-  cross(transit: Transit, act: (target: BusNode) => void): boolean
+  /** Calls `act` when the bytes have arrived, or `onLost` where they never will; returns false where that is known at once. */
+  cross(transit: Transit, act: (target: BusNode) => void, onLost?: () => void): boolean
   partition(groups: readonly (readonly PeerId[])[]): void
   heal(): void
   cut(a: PeerId, b: PeerId): void
@@ -44,7 +48,10 @@ export interface Links {
   lose(lose: (transit: Transit) => boolean): void
 }
 
-export function createLinks(clock: Clock, delayMillis: number | ((from: PeerId, to: PeerId) => number)): Links {
+/** Who can ever be linked with a peer, symmetric. */
+export type Wires = (peer: PeerId) => ReadonlySet<PeerId>
+
+export function createLinks(clock: Clock, delayMillis: number | ((from: PeerId, to: PeerId) => number), wires?: Wires): Links {
   const nodes = new Map<PeerId, BusNode>()
   const cuts = new Set<string>()
   let groupOf: ((peer: PeerId) => number) | undefined
@@ -55,6 +62,7 @@ export function createLinks(clock: Clock, delayMillis: number | ((from: PeerId, 
     a !== b &&
     nodes.has(a) &&
     nodes.has(b) &&
+    (wires === undefined || wires(a).has(b)) &&
     !nodes.get(a)?.expelled.has(b) &&
     !nodes.get(b)?.expelled.has(a) &&
     (groupOf === undefined || groupOf(a) === groupOf(b)) &&
@@ -62,18 +70,22 @@ export function createLinks(clock: Clock, delayMillis: number | ((from: PeerId, 
 
   return {
     nodes,
+    around: (peer) => (wires === undefined ? nodes.values() : [...wires(peer)].flatMap((other) => nodes.get(other) ?? [])),
     linked,
-    cross(transit, act) {
+    cross(transit, act, onLost = () => {}) {
       const source = nodes.get(transit.from)
       const target = nodes.get(transit.to)
-      if (source === undefined || target === undefined || !linked(source.id, target.id)) return false
-      source.traffic.sent += transit.bytes.length
-      if (isLost(transit)) return false
+      const isLinked = source !== undefined && target !== undefined && linked(source.id, target.id)
+      if (isLinked) source.traffic.sent += transit.length
+      if (!isLinked || isLost(transit)) {
+        onLost()
+        return false
+      }
       const millis = typeof delayMillis === 'number' ? delayMillis : delayMillis(transit.from, transit.to)
       clock.after(millis, () => {
         // A peer that restarted meanwhile is another connection: what was under way is lost.
-        if (nodes.get(transit.to) !== target || !linked(transit.from, transit.to)) return
-        target.traffic.received += transit.bytes.length
+        if (nodes.get(transit.to) !== target || !linked(transit.from, transit.to)) return onLost()
+        target.traffic.received += transit.length
         act(target)
       })
       return true

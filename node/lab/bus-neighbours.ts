@@ -12,7 +12,7 @@ export interface Neighbours {
   lost(self: PeerId, peer: PeerId, ended: AbortSignal): Promise<void>
 }
 
-export function createNeighbours({ nodes, linked }: Links, clock: Clock): Neighbours {
+export function createNeighbours({ nodes, around, linked }: Links, clock: Clock): Neighbours {
   const changed = new Set<() => void>()
 
   const shareTopic = (a: BusNode, b: BusNode) => [...a.subscriptions.keys()].some((topic) => b.subscriptions.has(topic))
@@ -35,9 +35,11 @@ export function createNeighbours({ nodes, linked }: Links, clock: Clock): Neighb
   }
 
   return {
-    of: (node) => [...nodes.values()].filter((other) => sees(node, other)).map((other) => other.id),
+    of: (node) => [...node.known],
     update(peer) {
-      for (const node of [...nodes.values()]) {
+      const self = peer === undefined ? undefined : nodes.get(peer)
+      const touched = new Set(peer === undefined ? nodes.values() : [...around(peer), ...(self === undefined ? [] : [self])])
+      for (const node of touched) {
         for (const other of peer === undefined ? [...nodes.keys()] : [peer]) {
           if (other === node.id) continue
           introduce(node, other)

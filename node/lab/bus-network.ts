@@ -1,4 +1,5 @@
 // The network port of one peer on the bus.
+import { concat } from 'uint8arrays/concat'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import { LIMITS } from '../../protocol/limits.ts'
@@ -7,7 +8,7 @@ import { keepConnected } from '../host/redial.ts'
 import { createReputation } from '../host/reputation.ts'
 import { cancelledRequest, checkMessage, checkRequest, createServing, readReply, unreachable } from '../host/serving.ts'
 import type { Clock, Gate, Network } from '../ports.ts'
-import type { BusNode, Links } from './bus-links.ts'
+import type { BusNode, Links, Transit } from './bus-links.ts'
 import type { Neighbours } from './bus-neighbours.ts'
 
 export interface BusParts {
@@ -16,12 +17,14 @@ export interface BusParts {
   links: Links
   neighbours: Neighbours
   flood(from: BusNode, topic: string, message: Uint8Array): number
+  /** A reply put together in memory that the next one uses again: whoever takes it has read it before anything else arrives. */
+  lend(parts: readonly Uint8Array[]): Uint8Array
 }
 
 const addressOf = (peer: PeerId): string => `/memory/${peer}/p2p/${peer}`
 
-export function busNetwork(self: PeerId, { clock, random, links, neighbours, flood }: BusParts): Network {
-  const { nodes, linked, cross } = links
+export function busNetwork(self: PeerId, { clock, random, links, neighbours, flood, lend: lendReply }: BusParts): Network {
+  const { nodes, around, linked, cross } = links
   const serving = createServing(clock)
   const reputation = createReputation(clock)
   let gate: Gate | undefined
@@ -49,7 +52,7 @@ export function busNetwork(self: PeerId, { clock, random, links, neighbours, flo
     self,
     addresses: () => [addressOf(self)],
     peers: () => (node === undefined ? [] : neighbours.of(node)),
-    connections: () => [...nodes.keys()].filter((other) => linked(self, other)),
+    connections: () => [...around(self)].map(({ id }) => id).filter((other) => linked(self, other)),
     async subscribe(topic, handlers) {
       running().subscriptions.set(topic, handlers)
       neighbours.update(self)
@@ -59,7 +62,7 @@ export function busNetwork(self: PeerId, { clock, random, links, neighbours, flo
       checkMessage(message, topic)
       return flood(from, topic, message)
     },
-    async request(peer, protocol, body, { signal, timeout = LIMITS.requestMillis } = {}) {
+    async request(peer, protocol, body, { signal, timeout = LIMITS.requestMillis, lend = false } = {}) {
       const { asking } = running()
       checkRequest(body, protocol)
       if (!linked(self, peer)) throw unreachable(peer, 'not connected')
@@ -71,9 +74,20 @@ export function busNetwork(self: PeerId, { clock, random, links, neighbours, flo
       limit.signal.addEventListener('abort', onEnd, { once: true })
       asking.add(request)
       try {
-        cross({ from: self, to: peer, kind: 'request', bytes: body }, async (target) => {
-          const reply = await target.serving.answer(protocol, body, self, addressOf(self))
-          cross({ from: peer, to: self, kind: 'response', bytes: reply }, () => resolve(reply))
+        cross({ from: self, to: peer, kind: 'request', length: body.length, bytes: body }, async (target) => {
+          const { parts, done } = await target.serving.answerInParts(protocol, body, self, addressOf(self))
+          const reply: Transit = {
+            ...{ from: peer, to: self, kind: 'response' },
+            length: parts.reduce((sum, part) => sum + part.length, 0),
+            get bytes() {
+              return concat([...parts])
+            },
+          }
+          const take = () => {
+            resolve(lend ? lendReply(parts) : reply.bytes)
+            done()
+          }
+          cross(reply, take, done)
         })
         return readReply(await promise, peer)
       } finally {

@@ -6,6 +6,8 @@ import type { PeerId } from '../../protocol/identity.ts'
 import { NO_PROOF } from '../../protocol/join.ts'
 import type { PayloadRef } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
+import { aboutOf } from '../dashboard/about.ts'
+import type { Dashboard } from '../dashboard/dashboard.ts'
 import type { PeerEvent } from '../events.ts'
 import { createLibp2pNetwork } from '../host/libp2p-network.ts'
 import { createPayloadExchange } from '../host/payload-exchange.ts'
@@ -81,6 +83,10 @@ export async function launch(given: LaunchOptions): Promise<Running> {
     const dir = await makeDirectory(options.dir)
     undo.push(await lockDirectory(dir))
     undo.push(await serveControl(dir, { methods: () => control, subscribe: told.subscribe }))
+    const dashboard = await openDashboard(dir, local, tell)
+    undo.push(async () => dashboard?.stop())
+    if (dashboard !== undefined) told.subscribe(dashboard.note)
+    const served = new Map<PeerId, number>()
     const identity = await loadOrCreateIdentity(dir)
     const { signer } = identity
     const { verify, verifyElsewhere } = createVerifiers()
@@ -121,6 +127,7 @@ export async function launch(given: LaunchOptions): Promise<Running> {
     undo.push(async () => stopIntroducing())
     const exchange = createPayloadExchange({
       ...{ network, store, task: task.id, hash, clock: systemClock },
+      onServed: (to, bytes) => served.set(to, (served.get(to) ?? 0) + bytes),
       onBadChunk(from) {
         network.blame(from)
         const event: PeerEvent = { type: 'rejected', code: 'bad-chunk', from }
@@ -153,12 +160,16 @@ export async function launch(given: LaunchOptions): Promise<Running> {
     peer = running
     peer.subscribe(told.emit)
     const log = openLog(dir)
-    // The line may let its bearer in: it is no business of whoever reads the log.
-    told.subscribe((event) => log('joinLine' in event ? { ...event, joinLine: '' } : event))
+    // The line may let its bearer in, and the link too: they are no business of whoever reads the log.
+    told.subscribe((event) => log('joinLine' in event ? { ...event, joinLine: '', ...('dashboard' in event && { dashboard: '' }) } : event))
     undo.push(() => running.stop())
     await peer.start()
     stopAdmitting()
-    control = controlMethods({ peer, admission, book: members, task, verify, lines })
+    const link = dashboard?.link === undefined ? {} : { dashboard: dashboard.link }
+    control = {
+      ...controlMethods({ peer, admission, book: members, task, verify, lines }),
+      status: () => ({ ...running.status(), ...link }),
+    }
     undo.push(async () => {
       control = 'it is stopping'
     })
@@ -188,7 +199,18 @@ export async function launch(given: LaunchOptions): Promise<Running> {
     const { round } = peer.status()
     const addresses = network.addresses()
     const about = { peer: signer.peerId, task: task.hex, name: task.manifest.name, addresses, joinLine, dir }
-    onEvent({ type: 'ready', ...about, round, resumed: !isNew })
+    dashboard?.show({
+      about: aboutOf(task, {
+        ...{ peer: signer.peerId, dir, startedAt: systemClock.wall(), data: learning.summary },
+        trainer: learning.parts.trainer,
+      }),
+      members: () => running.members(),
+      connections: () => network.connections().length,
+      protocols: () => network.protocols?.() ?? {},
+      served,
+      exported: () => ({ name: `${fileName(task.manifest.name)}.onnx`, bytes: model.exported(running.model()) }),
+    })
+    onEvent({ type: 'ready', ...about, round, resumed: !isNew, ...link })
     if (note !== undefined) onProgress(note)
     collectGarbage()
     return { peer, task, joinLine, dir, addresses, stop }
@@ -262,6 +284,18 @@ async function writeModel(dir: string, model: TaskModel, params: Float32Array): 
   await writeDurable(path, model.exported(params))
   return path
 }
+
+/** Code for a page that nobody wants is not loaded. */
+async function openDashboard(dir: string, local: LocalOptions, onWarning: (error: MurmurError) => void): Promise<Dashboard | undefined> {
+  const { dashboard, dashboardPort, metricsPort } = local
+  if (!dashboard && metricsPort === undefined) return undefined
+  const { createDashboard } = await import('../dashboard/dashboard.ts')
+  const ports = { ...(dashboard && { port: dashboardPort }), ...(metricsPort !== undefined && { metricsPort }) }
+  return await createDashboard({ dir, ...ports, wall: systemClock.wall, onWarning })
+}
+
+/** A name that people chose, as one that every file system takes. */
+const fileName = (name: string): string => name.replace(/[^\w.-]+/g, '-').replace(/^[.-]+/, '') || 'model'
 
 /** What only a test task allows. @throws bad-argument elsewhere */
 function checkExperiments({ misbehave, probe }: LocalOptions, task: Task): void {

@@ -74,9 +74,10 @@ export function createLearner(parts: PeerParts, announcer: Announcer, emit: (eve
   const save = (round: number, stage: Checkpoint['stage']) => store.saveCheckpoint({ round, stage, steps, params, optimizer })
 
   function describe(round: number, f: number, updates: readonly Update[], outcome: AggregateOutcome): PeerEvent {
-    const passed = outcome.inputs.flatMap((input, i) =>
-      'audit' in input ? { author: input.author, round: updates[i]!.round, ...input.audit } : [],
-    )
+    const passed = outcome.inputs.flatMap((input, i) => {
+      const { round: announced, accuracy } = updates[i]!
+      return 'audit' in input ? { author: input.author, round: announced, ...(accuracy !== undefined && { accuracy }), ...input.audit } : []
+    })
     const inputs = [...(outcome.own ? [{ author: network.self, round, ...outcome.own }] : []), ...passed]
     const trimmed = inputs.filter((input) => input.weight < 0.5 / inputs.length).length
     return {

@@ -2,6 +2,7 @@
 import type { Proof, Verify } from '../../protocol/envelope.ts'
 import type { PeerId } from '../../protocol/identity.ts'
 import type { Hash } from '../../protocol/payload.ts'
+import type { RoundConfig } from '../../protocol/round/state.ts'
 import type { Task } from '../../protocol/task.ts'
 import type { Aggregator, Clock, Encode, Network, PayloadExchange, Random, Signer, Store, Trainer } from '../ports.ts'
 import type { MemberBook } from './member-book.ts'
@@ -41,6 +42,8 @@ export interface PeerParts {
   twinCheck?: boolean
   /** Reads the test set, once, when the peer has finished. */
   testAtEnd?: boolean
+  /** The lab's: what of the rounds is set otherwise than the task and the limits say. */
+  rounds?: Partial<RoundConfig>
   /** Test tasks only: announce this instead of the honest update. */
   forge?: Forge
   /** Test tasks only: measure what these peers moved. */

@@ -29,6 +29,8 @@ interface LearningOptions {
 
 export interface Learning {
   parts: Pick<PeerParts, 'trainer' | 'aggregator' | 'encode' | 'loadData' | 'testAtEnd'>
+  /** What the data is, in words. */
+  summary: string
   stop(): Promise<void>
 }
 
@@ -55,6 +57,7 @@ export async function prepareLearning(options: LearningOptions): Promise<Learnin
     const trainer = await createTrainer({ ...subject, data, prepared: false })
     const aggregator = restingAggregator()
     return {
+      summary: data.summary,
       parts: {
         trainer,
         aggregator: gateVariances(aggregator, variancesIn(loadModel(graph))),

@@ -32,7 +32,7 @@ export function createPuller(parts: PeerParts, emit: (event: PeerEvent) => void,
   const pulling = new Map<PeerId, AbortController>()
 
   /** Why it does not pass the gate, undefined where it does. */
-  async function check(update: Update, signal: AbortSignal): Promise<RejectionCode | undefined> {
+  async function check(update: Update, signal: AbortSignal, from: Set<PeerId>): Promise<RejectionCode | undefined> {
     const key = hexOf(update.payload.hash)
     const inline = inlined.get(key)
     if (inline !== undefined) await store.putObject(key, inline)
@@ -48,7 +48,7 @@ export function createPuller(parts: PeerParts, emit: (event: PeerEvent) => void,
           isHere = true
           return aggregator.check(payload, rules)
         },
-        { signal },
+        { signal, onProgress: (_, source) => from.add(source) },
       )
     } catch (error) {
       // A full disk is this peer's own, and nothing that the author could help; nor is what fails in the gate.
@@ -66,12 +66,13 @@ export function createPuller(parts: PeerParts, emit: (event: PeerEvent) => void,
       pulling.set(author, controller)
       const signal = AbortSignal.any([controller.signal, stopping])
       try {
-        const code = await check(update, signal)
+        const from = new Set<PeerId>()
+        const code = await check(update, signal, from)
         if (signal.aborted) {
           if (signal.reason === SUPERSEDED) emit({ type: 'rejected', code: 'unavailable', author, round })
           return undefined
         }
-        if (code === undefined) emit({ type: 'received', round, author, bytes: update.payload.length })
+        if (code === undefined) emit({ type: 'received', round, author, bytes: update.payload.length, from: [...from] })
         else emit({ type: 'rejected', code, author, round })
         return code === undefined
       } finally {

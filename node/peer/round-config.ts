@@ -8,9 +8,9 @@ import type { PeerParts } from './parts.ts'
 /** Rounds over which a sample's promise must hold where the task sets no end. */
 const ENDLESS_ROUNDS = 10_000
 
-export function roundConfig({ task, network, random, hash }: PeerParts): RoundConfig {
+export function roundConfig({ task, network, random, hash, rounds }: PeerParts): RoundConfig {
   const { pace, stop, byzantineShare, rule } = task.manifest
-  const parsed = parseRule(rule)
+  const minInputs = rounds?.minInputs ?? parseRule(rule).minInputs
   // Known to this peer alone and new at each start: nobody can foresee whom it will sample.
   const secret = random.bytes(32)
   const byzantine = (members: number) => byzantineBound(members, byzantineShare)
@@ -23,7 +23,7 @@ export function roundConfig({ task, network, random, hash }: PeerParts): RoundCo
     absentAfterMillis: pace.absentAfterSeconds * 1000,
     byzantine,
     faults: (members, sampled) => faultsAmong(members, byzantine(members), sampled, stop.rounds ?? ENDLESS_ROUNDS),
-    minInputs: (f) => parsed.minInputs(f),
+    minInputs,
     sampleOrder: (members, round) => sampleOrder(members, round, secret, hash),
     fullView: LIMITS.fullView,
     fullViewMost: LIMITS.fullViewMost,
@@ -35,5 +35,6 @@ export function roundConfig({ task, network, random, hash }: PeerParts): RoundCo
       targetAccuracy: stop.targetAccuracy,
       millis: stop.seconds === undefined ? undefined : stop.seconds * 1000,
     },
+    ...rounds,
   }
 }

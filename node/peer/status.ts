@@ -3,6 +3,7 @@ import type { PeerId } from '../../protocol/identity.ts'
 import type { RoundState } from '../../protocol/round/state.ts'
 import { furthest } from '../../protocol/round/view.ts'
 import type { Phase } from '../events.ts'
+import type { Flow } from '../ports.ts'
 import type { PeerParts } from './parts.ts'
 
 export interface MemberStatus {
@@ -15,6 +16,8 @@ export interface MemberStatus {
   present: boolean
   /** Of its newest update; 0: none is known. */
   round: number
+  /** What its newest update tells of the model that its round began with; missing where the task does not ask for it. */
+  accuracy?: number
   /** Seconds since it was heard of; missing where it never was by this process. */
   seenSecondsAgo?: number
   /** Seconds since 1970; missing: never. */
@@ -35,7 +38,9 @@ export interface PeerStatus {
   members: MemberStatus[]
   accuracy?: number
   loss?: number
-  traffic: { received: number; sent: number }
+  traffic: Flow
+  /** The link to its dashboard. */
+  dashboard?: string
 }
 
 export interface Waiting {
@@ -64,6 +69,7 @@ export function describeMembers({ network, members: book, clock }: PeerParts, st
       connected: connected.has(peer),
       present: member?.present ?? false,
       round: member === undefined ? 0 : furthest(member),
+      ...(member?.latest?.accuracy !== undefined && { accuracy: member.latest.accuracy }),
       ...(member && { seenSecondsAgo: Math.max(0, Math.round((clock.now() - member.seen) / 1000)) }),
       ...(expiresAt !== undefined && { expiresAt }),
       shutOut: state.shutOut.has(peer),

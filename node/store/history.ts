@@ -5,6 +5,7 @@ import { DatabaseSync } from 'node:sqlite'
 import type { InputAudit } from '../../protocol/aggregation/types.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { PeerId } from '../../protocol/identity.ts'
+import type { PeerEvent } from '../events.ts'
 import { AUDIT_FILE } from './audit-schema.ts'
 
 /** A round as far as it went; what has not happened yet is undefined. */
@@ -43,12 +44,14 @@ export interface RejectionHistory {
   lastAt: number
 }
 
+export type RejectionTotals = Omit<RejectionHistory, 'round'>
+
 type Sqlite = Record<string, unknown>
 
-/** All rounds in order; [] where the directory has no history. @throws disk-failed */
-export function readHistory(dir: string): RoundHistory[] {
+/** All rounds in order, or the last of them; [] where the directory has no history. @throws disk-failed */
+export function readHistory(dir: string, last = -1): RoundHistory[] {
   return reading(dir, (all) =>
-    all('SELECT * FROM rounds ORDER BY round').map((row) => ({
+    all('SELECT * FROM (SELECT * FROM rounds ORDER BY round DESC LIMIT ?) ORDER BY round', last).map((row) => ({
       round: Number(row.round),
       at: Number(row.at),
       trainLoss: number(row.train_loss),
@@ -92,6 +95,31 @@ export function readRejections(dir: string, author?: PeerId): RejectionHistory[]
       round: row.round === -1 ? undefined : Number(row.round),
       count: Number(row.count),
       lastAt: Number(row.last),
+    })),
+  )
+}
+
+/** The same, all rounds together: the most frequent of each code and author, at most `most`. @throws disk-failed */
+export function readRejectionTotals(dir: string, most: number): RejectionTotals[] {
+  return reading(dir, (all) =>
+    all(
+      'SELECT code, author, sum(count) AS count, max(last) AS last FROM rejections GROUP BY code, author ORDER BY count DESC LIMIT ?',
+      most,
+    ).map((row) => ({
+      code: String(row.code),
+      author: row.author === '' ? undefined : String(row.author),
+      count: Number(row.count),
+      lastAt: Number(row.last),
+    })),
+  )
+}
+
+/** The last things that happened besides rounds, oldest first: warnings, equivocations, jumps, ends. @throws disk-failed */
+export function readHappenings(dir: string, last: number): { at: number; event: PeerEvent }[] {
+  return reading(dir, (all) =>
+    all('SELECT * FROM (SELECT id, at, event FROM happenings ORDER BY id DESC LIMIT ?) ORDER BY id', last).map((row) => ({
+      at: Number(row.at),
+      event: JSON.parse(String(row.event)) as PeerEvent,
     })),
   )
 }

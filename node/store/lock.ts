@@ -18,9 +18,10 @@ const held = new Set<DatabaseSync>()
 
 /**
  * Makes this process the only one in `dir`, which exists, until it ends or the returned function is called.
+ * @param what it does there, for whoever comes second
  * @throws directory-locked with the other's process id, disk-failed
  */
-export async function lockDirectory(dir: string): Promise<() => Promise<void>> {
+export async function lockDirectory(dir: string, what = 'runs a peer'): Promise<() => Promise<void>> {
   const folder = resolve(dir)
   const holder = join(folder, HOLDER_FILE)
   let database: DatabaseSync | undefined
@@ -33,7 +34,7 @@ export async function lockDirectory(dir: string): Promise<() => Promise<void>> {
     if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) {
       throw new MurmurError(
         'directory-locked',
-        `Another process (${whoHolds(holder)}) runs a peer in ${folder}; stop it, or use another directory.`,
+        `Another process (${whoHolds(holder)}) ${what} in ${folder}; stop it, or use another directory.`,
       )
     }
     const why = (cause as Error).message

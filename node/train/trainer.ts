@@ -50,6 +50,8 @@ export interface BatchOrder {
   first: number
   /** From the beginning of the training data; default: all. */
   samples?: number
+  /** The samples that take part: peers of a lab share one data set. */
+  rows?: Int32Array
 }
 
 interface Member {
@@ -125,10 +127,10 @@ export async function createTrainer(options: TrainerOptions): Promise<WorkerTrai
           copies.optimizer.buffer,
         ])
       }),
-    evaluate: ({ params, split, samples, signal }) =>
+    evaluate: ({ params, split, samples, rows, signal }) =>
       run(signal, async (client, halt) => {
         const copy = await copyOfParams(params)
-        return client.call('evaluate', { params: copy, split, samples, halt }, [copy.buffer])
+        return client.call('evaluate', { params: copy, split, samples, rows, halt }, [copy.buffer])
       }),
     encode: (values, rules) =>
       run(undefined, async (client) => {

@@ -36,6 +36,7 @@ export interface EvaluateCall {
   params: Float32Array
   split: Split
   samples: number | undefined
+  rows: Int32Array | undefined
   halt: Halt
 }
 
@@ -100,12 +101,15 @@ function allFinite(values: Float32Array): boolean {
 let order: { key: string; batches: Batches } | undefined
 
 /** The batches of a call; a caller that goes on in the same order finds its epoch as it left it. */
-function batchesOf(seed: number, { shuffle, epochs, samples = data.train.samples }: BatchOrder): Batches {
+function batchesOf(seed: number, { shuffle, epochs, rows, samples = rows?.length ?? data.train.samples }: BatchOrder): Batches {
   const key = `${seed} ${shuffle} ${epochs} ${samples}`
   if (order?.key !== key)
     order = { key, batches: createBatches({ samples, batchSize, seed, shuffle, epochs, dropRest: only !== undefined }) }
   return order.batches
 }
+
+const inRows = (block: Block, rows: Int32Array | undefined): Block =>
+  rows === undefined ? block : { ...block, index: block.index.map((position) => rows[position]!) }
 
 /** Runs blocks of steps until `steps` are done or `millis` are over. How the steps fall into blocks does not change the numbers. */
 async function train(call: TrainCall): Promise<TrainResult> {
@@ -126,7 +130,7 @@ async function train(call: TrainCall): Promise<TrainResult> {
     const left = millis - (performance.now() - begin)
     if (losses.length > 0 && left <= 0) break
     const done = losses.length
-    const block = batches.block(call.order.first + done, pace.next(steps - done, Math.max(0, left)))
+    const block = inRows(batches.block(call.order.first + done, pace.next(steps - done, Math.max(0, left))), call.order.rows)
     const run = (block: Block) => runBlock(block, state, { ...call, anchor, first: call.stepsBefore + done })
     const runBegin = performance.now()
     const result = await run(block)
@@ -204,7 +208,7 @@ function firstBad({ losses, params, optimizer }: State & { losses: Float32Array 
   return allFinite(params) && allFinite(optimizer) ? undefined : { step: losses.length, what: 'a parameter' }
 }
 
-async function evaluate({ params, split, samples, halt }: EvaluateCall): Promise<Evaluation> {
+async function evaluate({ params, split, samples, rows: among, halt }: EvaluateCall): Promise<Evaluation> {
   const set = data[split]
   if (set === undefined || set.samples === 0) {
     throw new MurmurError('data-missing', `There is no ${split} data to evaluate on.`)
@@ -212,7 +216,8 @@ async function evaluate({ params, split, samples, halt }: EvaluateCall): Promise
   const batch = evaluationBatch(set, only)
   const session = await evaluationSession(batch)
   const constant = { ...dataFeeds(set, input.shape, target), params: floats(params, size) }
-  const chosen = strided(set.samples, samples)
+  const places = strided(among?.length ?? set.samples, samples)
+  const chosen = among === undefined ? places : places.map((place) => among[place]!)
   const tally = createTally()
   for (let begin = 0; begin < chosen.length; begin += batch) {
     checkHalt(halt)

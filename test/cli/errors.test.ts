@@ -2,20 +2,22 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { mistakes } from '../helpers/commands.ts'
+import t from 'tap'
+import { command, mistakes, misused, run } from '../helpers/commands.ts'
 import { murmur, temporaryFolder } from '../helpers/processes.ts'
 
 const loopback = ['--listen', '/ip4/127.0.0.1/tcp/0']
 
-/** Runs to the end and checks the shape of the complaint. */
-async function fails(t: Test, args: string[], sentence: RegExp | string, env: Record<string, string> = {}): Promise<void> {
-  const process = murmur(t, args, env)
-  const code = await process.exit()
-  t.ok(code === 1 || code === 2, `exit code ${code}`)
-  t.match(process.text(), sentence)
-  t.notMatch(process.text(), /\n\s+at |node:internal|Error:/, 'no stack trace')
-}
+t.test('a process of its own says it on stderr and ends with 1; one that helps, on stdout and with 0', async (t) => {
+  const [wrong, unknown, help] = await Promise.all([
+    run(['join', 'hello', '--data', 'mnist']),
+    run(['start', '--surprise']),
+    run(['--help']),
+  ])
+  t.match(wrong, { code: 1, out: '', err: /^murmur: "hello" is neither a join line[^\n]*\n$/ })
+  t.match(unknown, { code: 1, out: '', err: /^error: unknown option '--surprise'\n/ })
+  t.match(help, { code: 0, out: /Examples:/, err: '' })
+})
 
 t.test('a wrong join line', async (t) => {
   await mistakes(
@@ -45,11 +47,8 @@ t.test('a port in use', async (t) => {
   await once(server, 'listening')
   t.teardown(() => server.close())
   const { port } = server.address() as { port: number }
-  await fails(
-    t,
-    ['start', join(temporaryFolder(t), 'a'), '--data', 'mnist', '--listen', `/ip4/127.0.0.1/tcp/${port}`],
-    new RegExp(String(port)),
-  )
+  const args = ['start', join(temporaryFolder(t), 'a'), '--data', 'mnist', '--listen', `/ip4/127.0.0.1/tcp/${port}`]
+  await mistakes(t, [[args, new RegExp(String(port))]])
 })
 
 t.test('options that cannot be', async (t) => {
@@ -66,7 +65,7 @@ t.test('options that cannot be', async (t) => {
     [['demo', '--attack', 'lies'], /"lies" is unknown/],
     [['status', join(dir, 'h')], /No peer runs in/],
   ])
-  await fails(t, ['start', join(dir, 'g'), '--surprise'], /unknown option/)
+  await misused(t, ['start', join(dir, 'g'), '--surprise'], /unknown option/)
 })
 
 t.test('membership commands that cannot be', async (t) => {
@@ -78,25 +77,25 @@ t.test('membership commands that cannot be', async (t) => {
     [['invite', dir, '--peer', '12D3', '--uses', '3'], /--uses is for invites/],
     [['invite', dir, '--peer', '12D3'], /"12D3" is no peer id/],
   ])
-  await fails(t, ['invite', dir, '--uses', '0'], /--uses/)
-  await fails(t, ['invite', dir, '--role', 'king'], /--role/)
+  await misused(t, ['invite', dir, '--uses', '0'], /--uses/)
+  await misused(t, ['invite', dir, '--role', 'king'], /--role/)
 })
 
 t.test('the same start command again is a restart; another task for the same directory is refused, and a second process', async (t) => {
   const dir = join(temporaryFolder(t), 'a')
   const start = ['start', dir, '--data', 'mnist', '--shard', '1/9', '--model', 'softmax', '--min-peers', '3', ...loopback]
-  await fails(t, ['start', dir, '--data', 'nowhere', '--rounds', '7', ...loopback], /nowhere/)
+  await mistakes(t, [[['start', dir, '--data', 'nowhere', '--rounds', '7', ...loopback], /nowhere/]])
   const first = murmur(t, [...start, '--json'])
   const { peer, task } = await first.event('ready')
   first.child.kill('SIGKILL')
   await first.exit()
   const again = murmur(t, [...start, '--json'])
   t.match(await again.event('ready'), { peer, task, resumed: true })
-  await fails(t, ['start', dir, '--json'], new RegExp(dir))
+  await mistakes(t, [[['start', dir, '--json'], new RegExp(dir)]])
   t.equal(again.child.exitCode, null, 'the first goes on')
   again.child.kill('SIGTERM')
   await again.exit()
-  await fails(t, ['start', dir, '--min-peers', '5'], /minPeers is 3, which cannot become 5/)
+  await mistakes(t, [[['start', dir, '--min-peers', '5'], /minPeers is 3, which cannot become 5/]])
 })
 
 t.test('mistakes in murmur.yaml are named with the file and the key', async (t) => {
@@ -111,9 +110,7 @@ t.test('mistakes in murmur.yaml are named with the file and the key', async (t) 
 })
 
 t.test('help teaches by examples', async (t) => {
-  for (const command of ['start', 'join', 'status', 'invite', 'peers', 'revoke', 'demo']) {
-    const help = murmur(t, [command, '--help'])
-    t.equal(await help.exit(), 0)
-    t.match(help.text(), /Examples?:/)
+  for (const name of ['start', 'join', 'status', 'invite', 'peers', 'revoke', 'train', 'demo']) {
+    t.match(await command([name, '--help']), { code: 0, out: /Examples?:/, err: '' }, name)
   }
 })

@@ -6,7 +6,7 @@ import { aggregateCommand } from '../../node/cli/lab.ts'
 import { readRows } from '../../node/cli/lab-matrix.ts'
 import { isMurmurError } from '../../protocol/errors.ts'
 import { matrix, npyFile } from '../data/npy-file.ts'
-import { run } from '../helpers/commands.ts'
+import { command } from '../helpers/commands.ts'
 import { temporaryFolder } from '../helpers/processes.ts'
 
 interface Case {
@@ -18,7 +18,7 @@ const vectors = new URL('../protocol/aggregation-vectors.json', import.meta.url)
 const { X, aggregators, pipelines } = (JSON.parse(readFileSync(vectors, 'utf8')) as { cases: Case[] }).cases[0]!
 
 const near = (a: number[], b: number[]) => a.length === b.length && a.every((x, i) => Math.abs(x - b[i]!) <= 1e-9)
-const aggregate = (args: string[]) => run(['lab', 'aggregate', ...args])
+const aggregate = (args: string[]) => command(['lab', 'aggregate', ...args])
 
 async function aggregated(t: Test, args: string[]) {
   const { code, out, err } = await aggregate(args)
@@ -79,7 +79,7 @@ t.test('refuses bad input in one sentence that names the value and what is allow
       /"cs\+" needs at least 9 rows .* 4 attackers, and .*models\.npy has 7; .* at most 3\./,
     ],
     [{ file: 'infinite.npy', rule: 'krum' }, /needs at least 3 rows .* has 2; give at least 3 rows\./],
-    [{ file: 'models.npy', rule: 'crum' }, /"crum" is not a known aggregation rule; known are: mean, .*, balance\./],
+    [{ file: 'models.npy', rule: 'crum' }, /"crum" is not a known aggregation rule; known are: mean, .*, ubar\./],
     [{ file: 'models.npy', rule: 'clip(-1) | mean' }, /"c" of "clip" is -1; it must be a number above 0\./],
     [{ file: 'models.npy', own: 7 }, /index 7 of 7; give one of 0 to 6\./],
     [{ file: 'nan.npy' }, /Vector 1 holds NaN at coordinate 1; values must be finite/],

@@ -5,7 +5,7 @@ import t from 'tap'
 import { forgeCommand } from '../../node/cli/lab-forge.ts'
 import { isMurmurError } from '../../protocol/errors.ts'
 import { matrix, npyFile } from '../data/npy-file.ts'
-import { run } from '../helpers/commands.ts'
+import { command } from '../helpers/commands.ts'
 import { temporaryFolder } from '../helpers/processes.ts'
 
 interface Case {
@@ -22,7 +22,7 @@ const near = (a: number[], b: number[]) =>
   a.length === b.length && a.every((x, i) => Math.abs(x - b[i]!) <= 1e-9 * Math.max(1, Math.abs(b[i]!)))
 const expected = (rule: string, params: Record<string, number | string>) =>
   attacks.find((attack) => attack.rule === rule && Object.entries(params).every(([key, value]) => attack.params[key] === value))!.out
-const forge = (args: string[]) => run(['lab', 'forge', ...args])
+const forge = (args: string[]) => command(['lab', 'forge', ...args])
 
 t.test('prints a vector for each attacker, as one object', async (t) => {
   const file = join(temporaryFolder(t, { 'honest.npy': models }), 'honest.npy')

@@ -1,16 +1,15 @@
 // `murmur model inspect` and `check`: what a model is, and whether its training graph is right, before anyone trains it.
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { mistakes } from '../helpers/commands.ts'
+import { command, mistakes, STACK } from '../helpers/commands.ts'
 import { exportFile } from '../helpers/export-data.ts'
-import { murmur } from '../helpers/processes.ts'
 import { buildModel } from '../models/helpers.ts'
 
 async function model(t: Test, args: string[]): Promise<string> {
-  const started = murmur(t, ['model', ...args])
-  t.equal(await started.exit(), 0, started.text())
-  t.notMatch(started.text(), /\n\s+at |node:internal|Error:|unexpected failure/, 'no stack trace')
-  return started.text()
+  const { code, out, err } = await command(['model', ...args])
+  t.equal(code, 0, err)
+  t.notMatch(out + err, STACK, 'no stack trace')
+  return out
 }
 
 t.test('inspect tells inputs, outputs, operators and what would be trained', async (t) => {

@@ -1,9 +1,9 @@
-// `murmur train` as people use it: real processes, real files, PyTorch's numbers.
+// `murmur train` as people use it: real command lines, real files, PyTorch's numbers; processes of their own where those are ended.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { f4, i8, npzFile } from '../data/npy-file.ts'
-import { mistakes } from '../helpers/commands.ts'
+import { command, mistakes } from '../helpers/commands.ts'
 import { exportFile, exportFixture, exportNpz } from '../helpers/export-data.ts'
 import { murmur, temporaryFolder } from '../helpers/processes.ts'
 
@@ -22,23 +22,17 @@ interface Last {
   out: string | null
 }
 
-/** Runs to its end; stdout apart. */
-async function run(t: Test, args: string[]): Promise<{ code: number | string; text: string; out: string[] }> {
-  const started = murmur(t, ['train', ...args])
-  let out = ''
-  started.child.stdout!.setEncoding('utf8').on('data', (part: string) => {
-    out += part
-  })
-  const code = await started.exit()
-  return { code, text: started.text(), out: out.trimEnd().split('\n') }
-}
+const run = (args: string[]) => command(['train', ...args])
 
 /** With --json: every line of stdout is an object, all but the last of them a step. */
-async function trained(t: Test, args: string[], code = 0): Promise<{ steps: Step[]; last: Last; text: string }> {
-  const ended = await run(t, [...args, '--json'])
-  t.equal(ended.code, code, ended.text.slice(-500))
-  const lines = ended.out.map((line) => JSON.parse(line))
-  return { steps: lines.slice(0, -1), last: lines.at(-1), text: ended.text }
+async function trained(t: Test, args: string[], code = 0): Promise<{ steps: Step[]; last: Last; err: string }> {
+  const ended = await run([...args, '--json'])
+  t.equal(ended.code, code, ended.err.slice(-500))
+  const lines = ended.out
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+  return { steps: lines.slice(0, -1), last: lines.at(-1), err: ended.err }
 }
 
 /** A folder with files; one's path by its name. */
@@ -57,7 +51,7 @@ const exact = ['--no-shuffle', '--validation', '0']
 t.test("models that PyTorch exported have PyTorch's losses step for step", async (t) => {
   const names = ['mlp-log-softmax', 'experts', 'autoencoder', 'gpt', 'cnn-batchnorm']
   const path = folder(t, Object.fromEntries(names.map((name) => [`${name}.npz`, exportNpz(exportFixture(name))])))
-  const check = async (name: string) => {
+  for (const name of names) {
     const { loss, optimizer, batch, losses, opsets } = exportFixture(name)
     const stepsPerEpoch = 32 / batch
     const epochs = Math.ceil(losses.length / stepsPerEpoch)
@@ -77,7 +71,6 @@ t.test("models that PyTorch exported have PyTorch's losses step for step", async
     )
     t.match(last, { ending: 'finished', steps: epochs * stepsPerEpoch, evaluation: { split: 'train', samples: 32 }, out: null })
   }
-  await Promise.all(names.map(check))
 })
 
 // 32 samples in batches of 12: two, and one of 8. PyTorch 1.13 over three epochs, in float64.
@@ -102,13 +95,12 @@ const UNEVEN: [name: string, flags: string, losses: number[]][] = [
 t.test("a smaller last batch, several epochs and an optimizer's defaults are PyTorch's, whatever the arrays are called", async (t) => {
   const files = UNEVEN.map(([name]) => [`${name}.npz`, exportNpz(exportFixture(name), ['features', 'answers'])] as const)
   const path = folder(t, Object.fromEntries(files))
-  const check = async ([name, flags, losses]: (typeof UNEVEN)[number]) => {
+  for (const [name, flags, losses] of UNEVEN) {
     const data = ['--data', path(`${name}.npz`), '--input', 'features', '--label', 'answers', '--batch-size', '12', '--epochs', '3']
     const { steps } = await trained(t, [exportFile(`${name}-13.onnx`), ...data, ...exact, ...flags.split(' ')])
     t.equal(steps.length, losses.length)
     sameLosses(t, name, steps, losses)
   }
-  await Promise.all(UNEVEN.map(check))
 })
 
 t.test('a table is trained on, and told of in the metrics that fit it', async (t) => {
@@ -119,10 +111,10 @@ t.test('a table is trained on, and told of in the metrics that fit it', async (t
   })
   const path = folder(t, { 'table.csv': [header, ...rows].map((row) => row.join()).join('\n') })
   const args = ['--label', 'answer', '--epochs', '30', '--optimizer', 'adam', '--lr', '0.01', '--validation', '0.2']
-  const { code, text } = await run(t, ['tabular', '--data', path('table.csv'), ...args])
-  t.equal(code, 0, text)
-  t.match(text, /72 samples to train on, 18 to validate with/)
-  t.match(text, /Epoch 30 of 30: training loss [\d.]+; validation: loss [\d.]+, accuracy [\d.]+ %, AUC [\d.]+/)
+  const { code, out, err } = await run(['tabular', '--data', path('table.csv'), ...args])
+  t.equal(code, 0, err)
+  t.match(out, /72 samples to train on, 18 to validate with/)
+  t.match(out, /Epoch 30 of 30: training loss [\d.]+; validation: loss [\d.]+, accuracy [\d.]+ %, AUC [\d.]+/)
 })
 
 t.test('what is written goes on where it ended, and a larger batch than there are samples is one of all', async (t) => {
@@ -147,11 +139,11 @@ t.test('what is written goes on where it ended, and a larger batch than there ar
     [...half.steps, ...rest.steps].map(({ loss }) => loss),
     whole.steps.map(({ loss }) => loss),
   )
-  const spoken = await run(t, ['softmax', ...args, '--out', path('out.onnx')])
+  const spoken = await run(['softmax', ...args, '--out', path('out.onnx')])
   t.equal(spoken.code, 0)
-  t.match(spoken.text, /Training: cross-entropy, sgd at 0.05, 1 x 1 steps of 20 samples\./)
-  t.match(spoken.text, /On the 20 training samples: loss .*, accuracy .* %\./)
-  t.ok(spoken.text.includes(`The trained model is in ${path('out.onnx')}.`))
+  t.match(spoken.out, /Training: cross-entropy, sgd at 0.05, 1 x 1 steps of 20 samples\./)
+  t.match(spoken.out, /On the 20 training samples: loss .*, accuracy .* %\./)
+  t.ok(spoken.out.includes(`The trained model is in ${path('out.onnx')}.`))
 })
 
 t.test('Ctrl-C ends training soon, keeps what was learned and says so', async (t) => {
@@ -186,12 +178,12 @@ t.test('a reader that goes away ends it without a word of complaint', async (t) 
 t.test('training that diverges says at which step, and --out holds what was good', async (t) => {
   const path = folder(t, {})
   const args = ['mnist-mlp', '--data', 'mnist', '--lr', '30', '--weight-decay', '1', '--out', path('good.onnx')]
-  const { last, text, steps } = await trained(t, args, 1)
-  const step = Number(/Training diverged at step (\d+): the loss .* is not a finite number; lower the learning rate/.exec(text)?.[1])
+  const { last, err, steps } = await trained(t, args, 1)
+  const step = Number(/Training diverged at step (\d+): the loss .* is not a finite number; lower the learning rate/.exec(err)?.[1])
   t.equal(steps.length, step - 1)
   t.match(last, { ending: 'diverged', steps: step - 1, out: path('good.onnx') })
   t.ok(Number.isFinite(last.evaluation!.loss))
-  t.match(text, `${path('good.onnx')} holds what was good before it.`)
+  t.match(err, `${path('good.onnx')} holds what was good before it.`)
 })
 
 t.test('mistakes are one sentence each, said before any training', async (t) => {

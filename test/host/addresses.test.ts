@@ -8,6 +8,7 @@ import { backoffMillis } from '../../node/host/redial.ts'
 import { readScopes, type Scope } from '../../node/host/scopes.ts'
 import { oneLine, whyOf } from '../../node/host/why.ts'
 import { LIMITS } from '../../protocol/limits.ts'
+import { anyCodePoint } from '../helpers/any-text.ts'
 import { signerOf } from '../helpers/keys.ts'
 
 const { peerId } = signerOf('someone')
@@ -181,7 +182,7 @@ t.test('reasons are short, on one line, and free of control characters', async (
   t.equal(whyOf(Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), { code: 'ECONNREFUSED' })), 'connection refused')
   t.equal(whyOf(new AggregateError([Object.assign(new Error('x'), { code: 'EHOSTUNREACH' })])), 'no route to the host')
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => {
+    fc.property(fc.string({ unit: anyCodePoint, maxLength: 300 }), (text) => {
       const line = oneLine(text, 200)
       return line.length <= 200 && !/[\p{Cc}\p{Cf}]/u.test(line)
     }),

@@ -1,6 +1,4 @@
 // Attacks that a process of a test task can be told to make: on what it trains on and what it announces, never with what others have not sent yet.
-import { writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import t from 'tap'
 import type { LoadedData } from '../../node/data/load.ts'
 import { LAB_ATTACKS } from '../../node/lab/attacks/names.ts'
@@ -8,11 +6,6 @@ import { ATTACKS, parseAttack } from '../../node/lab/attacks.ts'
 import { MISBEHAVIOURS, misbehaving } from '../../node/lab/misbehaviour.ts'
 import { poisoned } from '../../node/lab/poisoned.ts'
 import type { PeerParts } from '../../node/peer/parts.ts'
-import { npyFile } from '../data/npy-file.ts'
-import { murmur, temporaryFolder } from '../helpers/processes.ts'
-import { mnist } from '../train/mnist.ts'
-
-t.setTimeout(120_000)
 
 t.test('an attack that needs the models of others is for the lab alone, and the refusal says so', (t) => {
   const parts = {} as PeerParts
@@ -64,26 +57,4 @@ t.test('attacks on data change the training data alone, and say so', (t) => {
   t.throws(() => poisoned(stream, 'label-flip', task, 'me'), { code: 'bad-argument', message: 'raise --memory' })
   t.throws(() => poisoned(data, 'lies', task, 'me'), { code: 'bad-argument', message: Object.keys(MISBEHAVIOURS).join(', ') })
   t.end()
-})
-
-t.test('a process that flips its labels learns the wrong ones, in a test task alone', async (t) => {
-  const dir = temporaryFolder(t)
-  const { x, y } = mnist('train', 600)
-  await Promise.all([
-    writeFile(join(dir, 'x.npy'), npyFile('|u1', [600, 28, 28], x)),
-    writeFile(join(dir, 'y.npy'), npyFile('<i4', [600], y)),
-  ])
-  const peer = (name: string, ...more: string[]) =>
-    murmur(t, [
-      ...['start', join(dir, name), '--model', 'softmax', '--data', dir, '--steps', '100', '--rounds', '1', '--rule', 'mean'],
-      ...['--byzantine-share', '0', '--min-peers', '1', '--gather-min-seconds', '0.1', '--gather-max-seconds', '0.5'],
-      ...['--listen', '/ip4/127.0.0.1/tcp/0', '--json', '--exit-when-finished', '--misbehave', 'label-flip', ...more],
-    ])
-  const [flipped, refused] = [peer('a', '--test-task'), peer('b')]
-  const { accuracy } = await flipped.event('finished')
-  t.ok(accuracy !== undefined && accuracy < 0.1, `accuracy on right labels: ${accuracy}`)
-  t.match(flipped.text(), /changed for the attack label-flip/)
-  t.equal(await refused.exit(), 1)
-  t.match(refused.text(), /only in a network founded with --test-task/)
-  t.notOk(refused.events.some(({ type }) => type === 'trained'))
 })

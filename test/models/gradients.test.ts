@@ -1,4 +1,4 @@
-// Gradients of whole models and at their edges; each operator's is in gradients-*.test.ts, all against central differences of
+// Gradients of whole models and at their edges; each operator's is in gradients/, all against central differences of
 // an independent float64 interpreter.
 import t from 'tap'
 import { SUPPORTED_OPERATORS, splitWeights } from '../../models/index.ts'

@@ -6,6 +6,7 @@ import { openAddresses, sealAddresses } from '../../protocol/addresses.ts'
 import { sealEnvelope } from '../../protocol/envelope.ts'
 import { LIMITS } from '../../protocol/limits.ts'
 import { AddressesSchema } from '../../protocol/wire_pb.ts'
+import { anyCodePoint } from '../helpers/any-text.ts'
 import { sha256, signerOf, verifier } from '../helpers/keys.ts'
 
 const task = sha256(new Uint8Array(1))
@@ -23,7 +24,9 @@ t.test('what is sealed opens as it was', async (t) => {
 })
 
 t.test('whatever addresses a peer finds it has, what it seals is within the limits and opens', async () => {
-  const texts = fc.array(fc.oneof(fc.string({ unit: 'binary', maxLength: 500 }), fc.webUrl()), { maxLength: 20 })
+  // Not fc.webUrl, which lays a table as well.
+  const url = fc.domain().map((name) => `https://${name}/`)
+  const texts = fc.array(fc.oneof(fc.string({ unit: anyCodePoint, maxLength: 500 }), url), { maxLength: 20 })
   fc.assert(
     fc.property(texts, fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (addresses, sequence) => {
       const sealed = sealAddresses({ sequence, addresses }, task, author)

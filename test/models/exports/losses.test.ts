@@ -1,14 +1,14 @@
-// Models exported by PyTorch (exports/make.py) train as they do in PyTorch: the same weights, data and settings, the same losses.
+// Models exported by PyTorch (make.py) train as they do in PyTorch: the same weights, data and settings, the same losses.
 import { readFileSync } from 'node:fs'
 import t from 'tap'
-import { dataOf, type ExportFixture, SAMPLES } from '../helpers/export-data.ts'
-import { evaluate, sgd, total, train } from './helpers.ts'
+import { dataOf, type ExportFixture, SAMPLES } from '../../helpers/export-data.ts'
+import { evaluate, sgd, total, train } from '../helpers.ts'
 
 const TOLERANCE = 1e-4
 
 const deviation = (value: number, expected: number): number => Math.abs(value - expected) / Math.abs(expected)
 
-const read = (file: string): Uint8Array => new Uint8Array(readFileSync(new URL(`exports/${file}`, import.meta.url)))
+const read = (file: string): Uint8Array => new Uint8Array(readFileSync(new URL(file, import.meta.url)))
 const fixtures = Object.entries<ExportFixture>(JSON.parse(new TextDecoder().decode(read('losses.json'))))
 
 for (const [name, fixture] of fixtures) {

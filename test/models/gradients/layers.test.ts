@@ -1,10 +1,10 @@
 // Gradients of what layers are made of: convolutions, pools, products, normalisations, recurrence.
 import t from 'tap'
-import { testAnyGradient, testGradients } from './cases/case.ts'
-import { anyEinsum, anyMatMul, anySoftmax, LINEAR } from './cases/linear.ts'
-import { anyNormalization, NORMALIZATIONS } from './cases/normalization.ts'
-import { anyRecurrent, RECURRENT } from './cases/recurrent.ts'
-import { anyConv, anyConvTranspose, anyPool, anyResize, CONVOLUTIONS, POOLS } from './cases/windows.ts'
+import { testAnyGradient, testGradients } from '../cases/case.ts'
+import { anyEinsum, anyMatMul, anySoftmax, LINEAR } from '../cases/linear.ts'
+import { anyNormalization, NORMALIZATIONS } from '../cases/normalization.ts'
+import { anyRecurrent, RECURRENT } from '../cases/recurrent.ts'
+import { anyConv, anyConvTranspose, anyPool, anyResize, CONVOLUTIONS, POOLS } from '../cases/windows.ts'
 
 testGradients(t, CONVOLUTIONS)
 testAnyGradient(t, 'Conv', anyConv, 40)

@@ -1,10 +1,10 @@
 // Gradients of what treats numbers one by one, moves them or sums them up.
 import t from 'tap'
-import { testAnyGradient, testGradients } from './cases/case.ts'
-import { anyActivation, anyBroadcast, ELEMENTWISE } from './cases/elementwise.ts'
-import { anyGather, anyPad, anySlice, INDEXING } from './cases/indexing.ts'
-import { anyReduction, REDUCTIONS } from './cases/reduction.ts'
-import { anyMove, anySplit, SHAPING } from './cases/shaping.ts'
+import { testAnyGradient, testGradients } from '../cases/case.ts'
+import { anyActivation, anyBroadcast, ELEMENTWISE } from '../cases/elementwise.ts'
+import { anyGather, anyPad, anySlice, INDEXING } from '../cases/indexing.ts'
+import { anyReduction, REDUCTIONS } from '../cases/reduction.ts'
+import { anyMove, anySplit, SHAPING } from '../cases/shaping.ts'
 
 testGradients(t, ELEMENTWISE)
 testAnyGradient(t, 'operator of shapes that broadcast', anyBroadcast, 60)
