@@ -33,7 +33,8 @@ export function createStream(snapshot: () => unknown): Stream {
   /** Messages are numbered within the life of this process alone. */
   const life = randomBytes(6).toString('hex')
   let number = 0
-  let pending: Change[] = []
+  /** Each change says all of what it changes: of several to one thing within a message, the last is enough. */
+  const pending = new Map<unknown, Change>()
   let gathering: NodeJS.Timeout | undefined
   let backlog: { number: number; text: string }[] = []
   let bytes = 0
@@ -50,10 +51,10 @@ export function createStream(snapshot: () => unknown): Stream {
   function flush(): void {
     clearTimeout(gathering)
     gathering = undefined
-    if (pending.length === 0) return
+    if (pending.size === 0) return
     number++
-    const text = `id: ${life}-${number}\ndata: ${JSON.stringify(pending)}\n\n`
-    pending = []
+    const text = `id: ${life}-${number}\ndata: ${JSON.stringify([...pending.values()])}\n\n`
+    pending.clear()
     backlog.push({ number, text })
     bytes += text.length
     while (bytes > BACKLOG_BYTES) bytes -= backlog.shift()?.text.length ?? bytes
@@ -65,7 +66,7 @@ export function createStream(snapshot: () => unknown): Stream {
     clearTimeout(forgetting)
     clearInterval(alive)
     gathering = forgetting = alive = undefined
-    pending = []
+    pending.clear()
     backlog = []
     bytes = 0
     // What is told from now on is in nobody's backlog.
@@ -92,7 +93,7 @@ export function createStream(snapshot: () => unknown): Stream {
     isWatched: isKept,
     tell(changes) {
       if (changes.length === 0 || !isKept()) return
-      for (const change of changes) pending.push(change)
+      for (const change of changes) pending.set(subjectOf(change), change)
       gathering ??= setTimeout(flush, GATHER_MILLIS).unref()
     },
     watch(response, lastId) {
@@ -117,4 +118,11 @@ export function createStream(snapshot: () => unknown): Stream {
       forget()
     },
   }
+}
+
+/** What a change replaces; a line of the log replaces nothing. */
+function subjectOf(change: Change): unknown {
+  if ('set' in change) return change.set
+  if ('put' in change) return `${change.put} ${change.key}`
+  return 'round' in change ? change.round[0] : change
 }

@@ -135,7 +135,10 @@ export const byzfl: Experiment = {
     const mixed = Object.keys(PUBLISHED['similarity 0.33']).map((f) => of(nameOf('similarity 0.33', Number(f))))
     return [
       { what: 'Similarity 0.33: 0.9 or more up to four attackers among fourteen.', holds: Math.min(...mixed) >= 0.9 },
-      { what: 'Similarity 0.33: each attacker more costs accuracy, or nothing.', holds: mixed.every((value, i) => i === 0 || value <= mixed[i - 1]! + 0.005) },
+      {
+        what: 'Similarity 0.33: each attacker more costs accuracy, or nothing.',
+        holds: mixed.every((value, i) => i === 0 || value <= mixed[i - 1]! + 0.005),
+      },
       { what: 'Sorted labels: two attackers among twelve take it below 0.7.', holds: of(nameOf('sorted labels', 2)) < 0.7 },
     ]
   },

@@ -137,7 +137,9 @@ function verdictOf({ published, ours }: Omit<Row, 'verdict'>, { alike, digits }:
   if (alike.test(published, values)) return 'same'
   const difference = mean(values) - published
   if (!Number.isFinite(difference)) return 'diverges'
-  return `${difference > 0 ? 'above' : 'below'} by ${Math.abs(difference).toPrecision(digits > 0 ? 2 : 1)}`
+  const side = difference > 0 ? 'above' : 'below'
+  // Of values that span decades a difference says nothing.
+  return digits < 0 ? side : `${side} by ${Math.abs(difference).toFixed(digits)}`
 }
 
 async function write(results: Results): Promise<void> {
@@ -153,7 +155,7 @@ export function tableOf({ rows, unit, digits, ceiling = Number.POSITIVE_INFINITY
   const lines = rows.map((row) => {
     const values = valuesOf(row)
     const [least, most] = [Math.min(...values), Math.max(...values)].map(text)
-    const spread = least === most ? '' : `${least} to ${most}`
+    const spread = values.length < 2 || least === most ? '' : `${least} to ${most}`
     const published = row.published === undefined ? '' : text(row.published)
     return `| ${row.name} | ${published} | ${values.length === 0 ? '' : text(mean(values))} | ${spread} | ${row.verdict} |`
   })

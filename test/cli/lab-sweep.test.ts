@@ -18,7 +18,7 @@ grid: { rule: [trimmed-mean, bulyan], attack: [sign-flip] }
 
 t.test('runs the cells, writes the table, and a second time has nothing to do', async (t) => {
   const dir = temporaryFolder(t, { 'grid.yaml': grid })
-  const sweep = () => run(['lab', 'sweep', join(dir, 'grid.yaml'), '--out', join(dir, 'out'), '--json'])
+  const sweep = () => run(['lab', 'sweep', join(dir, 'grid.yaml'), '--out', join(dir, 'out'), '--jobs', '1', '--json'])
   const first = await sweep()
   t.equal(first.code, 0, first.err)
   const events = first.out

@@ -43,7 +43,7 @@ t.test('no other site may ask: neither under a name that it has made point here,
   const { origin, token } = await dashboard(t)
   const authorization = `Bearer ${token}`
   const { host, port } = new URL(origin)
-  for (const name of ['evil.example', `evil.example:${port}`, '127.0.0.1.evil.example', '', '0.0.0.0']) {
+  for (const name of ['evil.example', `evil.example:${port}`, '127.0.0.1.evil.example', '.', '0.0.0.0']) {
     t.equal(await raw(origin, '/metrics', { authorization, host: name }), 403, `as "${name}"`)
   }
   for (const name of [host, `localhost:${port}`, '[::1]:1', 'localhost']) {

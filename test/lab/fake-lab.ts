@@ -2,7 +2,6 @@
 // each call, waits for ever or dies where the environment says so.
 import { appendFileSync } from 'node:fs'
 import type { LabHooks, LabOptions, LabResult, RoundRecord } from '../../node/lab/run/types.ts'
-import { cellId } from '../../node/lab/sweep/cells.ts'
 import { MurmurError } from '../../protocol/errors.ts'
 
 const RULES = ['mean', 'median', 'krum', 'trimmed-mean', 'nnm | trimmed-mean']
@@ -32,7 +31,7 @@ export function resultOf(options: LabOptions): LabResult {
 
 /** What `process.env` holds for it. */
 export interface Wishes {
-  /** Lines "<id of the cell> <process id>" are added to this file. */
+  /** Lines "RULE/ATTACK PROCESS" are added to this file. */
   FAKE_LAB_LOG: string
   /** A rule whose cells never end. */
   FAKE_LAB_HANGS?: string
@@ -46,7 +45,7 @@ export interface Wishes {
 
 export async function runLab(options: LabOptions, { onRound }: LabHooks): Promise<LabResult> {
   const { FAKE_LAB_LOG, FAKE_LAB_HANGS, FAKE_LAB_DIES, FAKE_LAB_FAILS, FAKE_LAB_REFUSES } = process.env as unknown as Wishes
-  appendFileSync(FAKE_LAB_LOG, `${cellId(options)} ${process.pid}\n`)
+  appendFileSync(FAKE_LAB_LOG, `${options.rule}/${options.attack ?? 'none'} ${process.pid}\n`)
   const result = resultOf(options)
   for (const record of result.rounds) onRound?.(record)
   if (options.rule === FAKE_LAB_HANGS) await new Promise(() => {})

@@ -36,7 +36,7 @@ const ran = (dir: string) =>
   readFileSync(join(dir, 'log'), 'utf8')
     .trim()
     .split('\n')
-    .map((line) => line.split(' ') as [id: string, pid: string])
+    .map((line) => line.split(' ') as [cell: string, pid: string])
 
 const isAlive = (pid: number): boolean => {
   try {
@@ -50,12 +50,12 @@ const isAlive = (pid: number): boolean => {
 t.test('after kill -9 the next run does what is left, and nothing twice', async (t) => {
   const dir = temporaryFolder(t, { 'grid.yaml': grid })
   const first = started(t, dir, { FAKE_LAB_HANGS: 'median' })
-  const done: string[] = []
+  const done = new Map<string, string>()
   for await (const line of createInterface({ input: first.stdout })) {
-    const { id, rule, state } = JSON.parse(line) as { id: string; rule: string; state: string }
+    const { id, rule, attack, state } = JSON.parse(line) as Record<'id' | 'rule' | 'attack' | 'state', string>
     t.same([rule !== 'median', state], [true, 'done'])
-    done.push(id)
-    if (done.length === 6) break
+    done.set(`${rule}/${attack}`, id)
+    if (done.size === 6) break
   }
   first.kill('SIGKILL')
   await once(first, 'close')
@@ -67,14 +67,14 @@ t.test('after kill -9 the next run does what is left, and nothing twice', async 
   const kept = (folder = join(dir, 'out', 'cells')) =>
     readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')] as const)
   const before = new Map(kept())
-  t.same([...before.keys()].sort(), done.map((id) => `${id}.json`).sort(), 'each cell that had ended is there')
+  t.same([...before.keys()].sort(), [...done.values()].map((id) => `${id}.json`).sort(), 'each cell that had ended is there')
   const second = started(t, dir, {})
   const [code] = (await once(second, 'close')) as [number]
   t.equal(code, 0)
   const again = ran(dir)
-    .map(([id]) => id)
-    .filter((id) => done.includes(id))
-  t.equal(again.length, done.length, 'none of those ran again')
+    .map(([cell]) => cell)
+    .filter((cell) => done.has(cell))
+  t.equal(again.length, done.size, 'none of those ran again')
   const after = new Map(kept())
   t.equal(after.size, 9)
   for (const [name, text] of before) t.equal(after.get(name), text)

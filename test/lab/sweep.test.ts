@@ -1,12 +1,13 @@
 // A sweep: every combination once, typos told with their line, and a table that says what came of each.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseLabOptions } from '../../node/lab/run/index.ts'
 import { cellId, combinations } from '../../node/lab/sweep/cells.ts'
 import { parseGrid } from '../../node/lab/sweep/grid.ts'
-import { type Outcome, type RunCell, sweep, tableOf, tableTexts } from '../../node/lab/sweep/index.ts'
+import { type Outcome, type RunCell, readGrid, sweep, tableOf, tableTexts } from '../../node/lab/sweep/index.ts'
 import { isMurmurError, MurmurError } from '../../protocol/errors.ts'
 import { temporaryFolder } from '../helpers/processes.ts'
 import { resultOf } from './fake-lab.ts'
@@ -93,6 +94,17 @@ t.test('a typo is one sentence with its line and what was meant', async (t) => {
     t.match(error.message, sentence, to)
   }
   for (const text of ['', '- a']) t.throws(() => parseGrid(text, 'g.yaml'), /must hold "key: value" lines/)
+})
+
+t.test('the grids of the evidence can be run as they are', async (t) => {
+  const folder = new URL('../../scripts/evidence/grids/', import.meta.url)
+  const files = readdirSync(folder).filter((name) => name.endsWith('.yaml'))
+  t.ok(files.length >= 3)
+  for (const name of files) {
+    const plan = await readGrid(fileURLToPath(new URL(name, folder)))
+    t.equal(`${plan.name}.yaml`, name)
+    t.same([plan.layout.rows, plan.layout.columns], ['rule', 'attack'])
+  }
 })
 
 t.test('the table holds means over the seeds, the worst attack of each rule, and the best rule of each column in bold', async (t) => {

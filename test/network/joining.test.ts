@@ -17,7 +17,7 @@ t.test('a join line that comes late, a bootstrap that comes up later still, and 
   const { addresses, joinLine } = await early.event('ready')
   t.equal((await readFile(written, 'utf8')).trim(), joinLine)
   early.child.kill('SIGTERM')
-  await early.exit(5000)
+  await early.exit()
 
   await writeFile(awaited, joinLine)
   const { message } = await joiner.event('warning', (event) => event.code === 'bootstrap-unreachable')

@@ -1,6 +1,6 @@
 // The curves over rounds: one cursor for all of them, by mouse, finger or arrow keys; what is chosen is looked at below.
 import uPlot from '/vendor/uplot.js'
-import { make, write } from './dom.js'
+import { make, watchSight, write } from './dom.js'
 
 /** @typedef {Record<string, (number | null)[]>} Columns */
 /**
@@ -35,6 +35,7 @@ export function chart(parent, plan, onChoose) {
   /** @type {Columns} */
   let columns = { round: [] }
   let isZoomed = false
+  const isSeen = watchSight(box, () => draw())
 
   function begin() {
     plot?.destroy()
@@ -101,6 +102,11 @@ export function chart(parent, plan, onChoose) {
     return [least - room, most + room]
   }
 
+  function draw() {
+    plot?.setData(data(), !isZoomed)
+    if (isZoomed) plot?.redraw()
+  }
+
   /** @returns {uPlot.AlignedData} */
   const data = () =>
     /** @type {uPlot.AlignedData} */ (/** @type {unknown} */ ([columns.round, ...plan.curves.map((curve) => valuesOf(columns, curve))]))
@@ -145,8 +151,7 @@ export function chart(parent, plan, onChoose) {
     if (isEmpty) return
     frame.setAttribute('aria-label', spoken(plan, columns))
     if (plot === undefined || hadDots !== columns.round.length <= DOTS) begin()
-    else plot.setData(data(), !isZoomed)
-    if (isZoomed) plot?.redraw()
+    else if (isSeen()) draw()
   }
 }
 

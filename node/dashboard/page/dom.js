@@ -15,6 +15,17 @@ export function make(tag, attributes = {}, ...children) {
   return element
 }
 
+/** Tells whether an element is to be seen: what is not need not be drawn. @param {Element} element @param {() => void} onShown @returns {() => boolean} */
+export function watchSight(element, onShown) {
+  let isSeen = true
+  new IntersectionObserver((entries) => {
+    const was = isSeen
+    isSeen = entries.some(({ isIntersecting }) => isIntersecting)
+    if (isSeen && !was) onShown()
+  }).observe(element)
+  return () => isSeen
+}
+
 /** Writing the same text again would lose a selection, and cost layout. @param {Element} element @param {string} text */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text

@@ -1,5 +1,5 @@
 // The peers as a graph: this one in the middle, the others in rings around it; what flowed between it and each of them.
-import { make, mark, write } from './dom.js'
+import { make, mark, watchSight, write } from './dom.js'
 import { bytes, percent, short } from './format.js'
 
 /** @typedef {import('../state.ts').DashboardState} State */
@@ -18,6 +18,8 @@ const KEY = /** @type {const} */ ([
   ['away', 'muted', 'not connected', 'away'],
 ])
 const COLORS = /** @type {const} */ ({ accepted: 'ok', trimmed: 'warn', dropped: 'bad', 'shut-out': 'bad', idle: 'muted', away: 'idle' })
+
+const TONES = ['ok', 'warn', 'bad', 'muted', 'idle', 'accent', 'others', 'text', 'card']
 
 /** What became of each other peer's model in the newest aggregation. @param {State} state @returns {Map<string, { fate: Fate, weight: number, why: string, round: number }>} */
 export function fatesOf({ inputs, about }) {
@@ -67,6 +69,9 @@ export function showGraph(parent, store, choice) {
   parent.append(canvas, about, make('div', { class: 'key' }, ...key, arrows))
   /** @type {Node[]} */
   let nodes = []
+  /** As observed: to ask for it at each draw would have the page laid out each time. */
+  let width = 0
+  const isSeen = watchSight(canvas, () => store.touch('graph'))
 
   /** @param {State} state @param {number} width @param {number} height */
   function place(state, width, height) {
@@ -95,8 +100,7 @@ export function showGraph(parent, store, choice) {
 
   /** @param {State} state */
   function draw(state) {
-    const width = parent.clientWidth
-    if (width === 0) return
+    if (width === 0 || !isSeen()) return
     const height = Math.round(Math.min(420, Math.max(260, width * 0.62)))
     const scale = devicePixelRatio || 1
     if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
@@ -109,7 +113,8 @@ export function showGraph(parent, store, choice) {
     context.setTransform(scale, 0, 0, scale, 0, 0)
     context.clearRect(0, 0, width, height)
     const style = getComputedStyle(document.documentElement)
-    const color = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim()
+    const colors = new Map(TONES.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]))
+    const color = (/** @type {string} */ name) => colors.get(name) ?? ''
     const center = { x: width / 2, y: height / 2 }
     const size = nodes.length <= NAMED ? 8 : nodes.length <= 80 ? 6 : 4
     drawEdges(context, state, center, color)
@@ -147,8 +152,8 @@ export function showGraph(parent, store, choice) {
       context.globalAlpha = 1
       if (node.fate === 'idle' || node.fate === 'away' || node.fate === 'shut-out') continue
       context.strokeStyle = color(COLORS[node.fate])
-      // An equal share is 2 wide.
-      context.lineWidth = Math.min(7, Math.max(0.75, 2 * node.weight * count))
+      // An equal share is as wide as leaves room for the others'.
+      context.lineWidth = Math.min(7, Math.max(0.5, (count <= NAMED ? 2 : 0.9) * node.weight * count))
       curve(context, node, center, 0)
       context.strokeStyle = color('others')
       context.lineWidth = 1
@@ -179,7 +184,10 @@ export function showGraph(parent, store, choice) {
     const near = nodes.map((node) => ({ node, far: Math.hypot(node.x - offsetX, node.y - offsetY) })).sort((a, b) => a.far - b.far)[0]
     choice.choose(near !== undefined && near.far < 24 ? near.node.peer : undefined)
   })
-  new ResizeObserver(() => store.touch('graph')).observe(parent)
+  new ResizeObserver(([entry]) => {
+    width = Math.floor(entry.contentRect.width)
+    store.touch('graph')
+  }).observe(parent)
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => store.touch('graph'))
 
   store.onChange((state, changed) => {

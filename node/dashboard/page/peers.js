@@ -24,6 +24,7 @@ export function showPeers(store, choice) {
   store.onChange((state, changed) => {
     if (!['members', 'inputs', 'pulled', 'served', 'accused', 'peers-filter', 'chosen'].some((name) => changed.has(name))) return
     const fates = fatesOf(state)
+    const most = Math.max(Number.MIN_VALUE, ...[...fates.values()].map(({ weight }) => weight))
     const wanted = filter.value.trim().toLowerCase()
     const members = Object.values(state.members).map((member) => ({ member, status: statusOf(state, member) }))
     const shown = members.filter(({ member, status }) => member.peer.toLowerCase().includes(wanted) || status.text.includes(wanted))
@@ -46,7 +47,7 @@ export function showPeers(store, choice) {
               ? { text: '', bar: 0 }
               : {
                   text: percent(used.weight),
-                  bar: used.weight,
+                  bar: used.weight / most,
                   tone: { accepted: 'ok', trimmed: 'warn' }[/** @type {string} */ (used.fate)] ?? 'bad',
                   title: used.why,
                 },

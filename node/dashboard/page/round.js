@@ -49,11 +49,14 @@ export function showRound(store, token) {
     if (!['round', 'inputs', 'about', ...(chosen === undefined ? [] : ['rounds'])].some((name) => changed.has(name))) return
     const round = current()
     const rows = state.inputs?.round === round ? state.inputs.rows : fetched?.round === round ? fetched.rows : []
+    const most = Math.max(Number.MIN_VALUE, ...rows.map(({ weight }) => weight))
     if (document.activeElement !== input) input.value = String(round)
     mark(newest, 'aria-pressed', String(chosen === undefined))
     write(byId('round-summary'), summaryOf(state, round, rows.length))
     fill(
-      [...rows].sort((a, b) => b.weight - a.weight || (a.author < b.author ? -1 : 1)).map((row) => rowOf(state, round, row, rows.length)),
+      [...rows]
+        .sort((a, b) => b.weight - a.weight || (a.author < b.author ? -1 : 1))
+        .map((row) => rowOf(state, round, row, rows.length, most)),
     )
   })
 
@@ -73,15 +76,15 @@ function summaryOf({ inputs, rounds }, round, count) {
   return `${rule}${counted(count, 'model')}; ${accepted} accepted, ${trimmed} trimmed, ${rejected} rejected${typeof seconds === 'number' ? `, in ${duration(seconds)}` : ''}.`
 }
 
-/** @param {State} state @param {number} round @param {Input} row @param {number} count */
-function rowOf({ about }, round, row, count) {
+/** @param {State} state @param {number} round @param {Input} row @param {number} count @param {number} most the largest weight */
+function rowOf({ about }, round, row, count, most) {
   const tone = row.kept ? (row.weight < 0.5 / count ? 'warn' : 'ok') : 'bad'
   const own = row.author === about?.peer
   return {
     key: row.author,
     cells: [
       { text: own ? 'this peer' : short(row.author), title: row.author },
-      { text: percent(row.weight), bar: row.weight ?? 0 },
+      { text: percent(row.weight), bar: row.weight / most },
       { text: row.why, tone },
       { text: own ? '–' : number(row.distance) },
       { text: percent(row.trimmed) },

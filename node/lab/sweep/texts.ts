@@ -81,7 +81,7 @@ function heatMap(table: Table, about: About): string {
       ? html`<td></td>`
       : html`<td class="${cell.best ? 'best' : 'other'}" style="--share:${warmth(cell)}" title="${cell.why ?? ''}">${shown(cell, about)}</td>`
   const sheets = table.sheets.map(
-    (sheet) => html`<h2>${titleOf(sheet)}</h2><div class="wide"><table>
+    (sheet) => html`${plan.layout.sheets.length === 0 ? [] : [html`<h2>${titleOf(sheet)}</h2>`]}<div class="wide"><table>
 <tr>${[plan.layout.rows, ...table.columns, 'worst'].map((name) => html`<th>${name}</th>`)}</tr>
 ${sheet.rows.map(({ label, cells, worst }) => html`<tr><th>${label}</th>${[...cells, worst].map(cellMarkup)}</tr>\n`)}</table></div>\n`,
   )

@@ -19,7 +19,6 @@ export const VALUES = {
   'final.meanModelAccuracy': { is: 'test accuracy of the mean of the honest models', share: true, more: true },
   'final.success': { is: "success rate of the attack's backdoor", share: true, more: false },
   'final.seconds': { is: 'seconds of a run', share: false, more: false },
-  'final.peakBytes': { is: 'most bytes of memory in a run', share: false, more: false },
 } as const
 
 export type ValueName = keyof typeof VALUES
