@@ -157,7 +157,8 @@ export function tableOf({ rows, unit, digits, ceiling = Number.POSITIVE_INFINITY
     const [least, most] = [Math.min(...values), Math.max(...values)].map(text)
     const spread = values.length < 2 || least === most ? '' : `${least} to ${most}`
     const published = row.published === undefined ? '' : text(row.published)
-    return `| ${row.name} | ${published} | ${values.length === 0 ? '' : text(mean(values))} | ${spread} | ${row.verdict} |`
+    if (values.length === 0) return `| ${row.name} | ${published} | *not run yet* | | |`
+    return `| ${row.name} | ${published} | ${text(mean(values))} | ${spread} | ${row.verdict} |`
   })
   return [`| ${unit} | published | ours | spread | verdict |`, '|---|---|---|---|---|', ...lines].join('\n')
 }

@@ -17,13 +17,14 @@ t.test('docs/robustness.md shows what the files of results hold, and nothing typ
 })
 
 for (const experiment of EXPERIMENTS) {
-  t.test(`${experiment.name}: the file has every case and seed, and its verdicts and claims follow from its numbers`, async (t) => {
+  t.test(`${experiment.name}: verdicts and claims follow from the numbers in the file`, async (t) => {
     const results = await readResults(experiment.name)
     if (results === undefined) return t.fail(`run: node scripts/evidence/${experiment.name}.ts`)
-    for (const { name, ours } of results.rows) t.equal(ours.length, experiment.seeds.length, name)
     const ours = new Map(results.rows.map((row) => [row.name, row.ours]))
     t.strictSame(results, JSON.parse(JSON.stringify(judge(experiment, ours, results.cpuSeconds))))
-    t.ok(results.claims.length > 0)
+    // What has not been run yet is said to be, and nothing is claimed before.
+    const complete = results.rows.every(({ ours }) => ours.length === experiment.seeds.length)
+    t.equal(results.claims.length > 0, complete)
   })
 }
 
@@ -48,7 +49,7 @@ t.test('what is far from the published is said to be, and a case without all its
   t.strictSame(results.claims, [])
   t.match(tableOf(results), '| far | 10.0 | 14.5 | 14.0 to 15.0 | above by 4.5 |')
   t.match(tableOf(results), '| lost | 10.0 | diverges | 10.0 to diverges | diverges |')
-  t.match(tableOf(judge(experiment, new Map(), 0)), '| near | 10.0 |  |  |  |')
+  t.match(tableOf(judge(experiment, new Map(), 0)), '| near | 10.0 | *not run yet* | | |')
   t.strictSame(judge(experiment, new Map([...ours, ['half', [10, 10]]]), 0).claims, [{ what: 'near is ten', holds: true }])
   t.comment('A run goes on from what is known of the same seeds.')
   t.strictSame(knownOf(results, 'far', [1, 2, 3]), [14, 15])

@@ -10,7 +10,20 @@ import type { PeerParts } from '../../node/peer/parts.ts'
 t.test('an attack that needs the models of others is for the lab alone, and the refusal says so', (t) => {
   const parts = {} as PeerParts
   const labOnly = Object.keys(LAB_ATTACKS).filter((name) => !Object.hasOwn(MISBEHAVIOURS, name))
-  t.same(labOnly, ['ipm', 'alie', 'foe', 'mimic', 'optimal-ipm', 'optimal-alie', 'min-max', 'fang-trim', 'dissensus', 'spectral'])
+  t.same(labOnly, [
+    'ipm',
+    'alie',
+    'foe',
+    'mimic',
+    'optimal-ipm',
+    'optimal-alie',
+    'min-max',
+    'fang-trim',
+    'dissensus',
+    'spectral',
+    'drift',
+    'adaptive',
+  ])
   for (const name of labOnly)
     for (const text of [name, `${name}:2`, `${name}(2)`]) {
       t.throws(() => misbehaving(parts, text), { code: 'bad-argument', message: `The attack "${name}" needs the models of others` }, text)

@@ -13,7 +13,7 @@ export { labOptions } from './schema.ts'
 /** @throws bad-argument, bad-config, task-invalid: one sentence that names the value and what would do */
 export function parseLabOptions(values: Record<string, unknown>): LabOptions {
   const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
-  const { attack, f, fanout, codec, label, ...rest } = parseOptions(labOptions, given)
+  const { attack, f, fanout, codec, label, loss, ...rest } = parseOptions(labOptions, given)
   const options: LabOptions = {
     ...rest,
     ...(attack !== 'none' && { attack }),
@@ -21,6 +21,7 @@ export function parseLabOptions(values: Record<string, unknown>): LabOptions {
     ...(fanout !== undefined && { fanout }),
     ...(codec !== undefined && { codec }),
     ...(label !== undefined && { label }),
+    ...(loss !== undefined && { loss }),
   }
   parseLabRule(options.rule)
   if (options.attack !== undefined) parseLabAttack(options.attack)

@@ -22,15 +22,22 @@ interface View {
   attackers: number
 }
 
-/** @param shareBasisPoints the task's @returns warnings, a sentence each. @throws too-few-inputs where a peer's rule could never run */
-export function promisesOf(options: LabOptions, graph: Graph, shareBasisPoints: number): string[] {
+/** A share of 1, in basis points; and the largest that a task may say. */
+const WHOLE = 10_000
+const MOST_SHARE = 4999
+
+/** The share of malicious members that the task says, in basis points: the least of which so many of so many follow. */
+export const shareOf = ({ peers, byzantine }: LabOptions): number => Math.min(MOST_SHARE, Math.ceil((WHOLE * byzantine) / peers))
+
+/** @returns warnings, a sentence each. @throws too-few-inputs where a peer's rule could never run */
+export function promisesOf(options: LabOptions, graph: Graph): string[] {
   const { peers, byzantine, attack, rounds } = options
   const rule = parseLabRule(options.rule)
   const honest = attack === undefined ? peers : peers - byzantine
   const views = graph.slice(0, honest).map((neighbours, peer): View => {
     const all = neighbours.length
     const sampled = all > (options.fanout ?? LIMITS.fullViewMost) ? (options.fanout ?? LIMITS.fullView) : all
-    const b = byzantineBound(all + 1, shareBasisPoints)
+    const b = byzantineBound(all + 1, shareOf(options))
     const f = options.f ?? faultsAmong(all + 1, b, sampled, rounds)
     return { peer, neighbours: all, sampled, f, most: options.f ?? b, attackers: neighbours.filter((other) => other >= honest).length }
   })

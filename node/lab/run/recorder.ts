@@ -23,28 +23,29 @@ interface Ended {
 
 export interface Recorder {
   readonly rounds: readonly RoundRecord[]
-  /** How many rounds have ended, whether or not they are evaluated yet. */
-  closed(): number
   /** An honest peer has aggregated. */
   aggregated(peer: VirtualPeer, event: Aggregated): void
-  /** No honest peer takes part in rounds before this one any more. */
-  advance(round: number): void
+  /** No honest peer takes part in rounds before this one any more; true where that ends one. */
+  advance(round: number): boolean
   /** Waits for the rounds ended so far, and evaluates the models as they are now. */
-  finish(): Promise<Pick<LabResult['final'], 'accuracy' | 'loss' | 'meanModelAccuracy' | 'success'>>
+  finish(): Promise<Final>
 }
+
+export type Final = Omit<LabResult['final'], 'seconds' | 'peakBytes'>
 
 export interface RecorderParts {
   honest: readonly VirtualPeer[]
-  isAttacker(peer: PeerId): boolean
+  attackers: ReadonlySet<PeerId>
   seed: number
   /** Whether there is something that measures a backdoor's success. */
   hasSuccess: boolean
   clock: VirtualClock
   workshop: Workshop
   hooks: LabHooks
+  onFailure(error: unknown): void
 }
 
-export function createRecorder({ honest, isAttacker, seed, hasSuccess, clock, workshop, hooks }: RecorderParts): Recorder {
+export function createRecorder({ honest, attackers, seed, hasSuccess, clock, workshop, hooks, onFailure }: RecorderParts): Recorder {
   const rounds: RoundRecord[] = []
   const ended = new Map<number, Map<number, Ended>>()
   const drawn = createPrng(`${seed} lab evaluated`)
@@ -52,7 +53,6 @@ export function createRecorder({ honest, isAttacker, seed, hasSuccess, clock, wo
     .slice(0, EVALUATED)
   let next = 1
   let recording: Promise<void> = Promise.resolve()
-  let failure: unknown
   let last = { virtual: clock.now(), real: performance.now(), received: 0 }
 
   /** Peers that pull from all come to the same model: it is looked at once. */
@@ -110,27 +110,25 @@ export function createRecorder({ honest, isAttacker, seed, hasSuccess, clock, wo
       rounds.push(record)
       hooks.onRound?.(record)
     })
-    recording = recording.catch((error: unknown) => {
-      failure ??= error
-    })
+    recording.catch(onFailure)
   }
 
   return {
     rounds,
-    closed: () => next - 1,
     aggregated(peer, { round, inputs }) {
       const total = inputs.reduce((sum, { weight }) => sum + weight, 0)
-      const theirs = inputs.reduce((sum, { author, weight }) => sum + (isAttacker(author) ? weight : 0), 0)
+      const theirs = inputs.reduce((sum, { author, weight }) => sum + (attackers.has(author) ? weight : 0), 0)
       const of = ended.get(round) ?? new Map<number, Ended>()
       of.set(peer.index, { model: peer.model(), inputs: inputs.length, attackersWeight: total > 0 ? theirs / total : 0 })
       ended.set(round, of)
     },
     advance(round) {
+      const isNews = next < round
       while (next < round) close(next++)
+      return isNews
     },
     async finish() {
       await recording
-      if (failure !== undefined) throw failure
       const models = new Map(honest.map((peer, i) => [i, peer.model()]))
       const measured = await measure(chosen(models))
       const { accuracy: meanModelAccuracy = Number.NaN } = await workshop.trainer.evaluate({

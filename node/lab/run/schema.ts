@@ -45,6 +45,10 @@ export const labOptions = z.strictObject({
     .default(0)
     .meta({ description: 'virtual milliseconds that a message takes, give or take half', value: 'MS' }),
   model: z.string().min(1).default('mnist-mlp').meta({ description: 'a built-in model, or a path to an .onnx file', value: 'MODEL' }),
+  loss: z
+    .enum(['cross-entropy', 'bce'])
+    .optional()
+    .meta({ description: 'what is made small (default: cross-entropy, or what a built-in model is for)', value: 'LOSS' }),
   data: z
     .string()
     .min(1)

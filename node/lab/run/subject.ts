@@ -22,6 +22,7 @@ import type { DataSets } from '../../train/data-set.ts'
 import { parseLabAttack } from '../attacks/index.ts'
 import { aboutData } from '../poisoned.ts'
 import { cutData, parsePartition } from './partition.ts'
+import { shareOf } from './promises.ts'
 import { seededRandom, seededSigner } from './seeded.ts'
 import type { LabOptions } from './types.ts'
 
@@ -92,15 +93,15 @@ async function found(
   selection: Selection,
   random: Random,
 ): Promise<{ task: Task; graph: Uint8Array; initial: Float32Array }> {
-  const { peers, byzantine, rule, model, data, rounds, steps, batchSize, lr, momentum, seed, codec, delay } = options
-  const loss = isZooModel(model) ? ZOO_TASKS[model].loss : 'cross-entropy'
+  const { peers, rule, model, data, rounds, steps, batchSize, lr, momentum, seed, codec, delay } = options
+  const loss = options.loss ?? (isZooModel(model) ? ZOO_TASKS[model].loss : 'cross-entropy')
   const defaults = parseOptions(taskOptions, {})
   const chosen = parseOptions(taskOptions, {
     ...{ name: 'lab', model, rounds, steps, batchSize, lr, momentum, seed, loss, codec },
     // A rule for the lab alone cannot be agreed on in a network; the peers are given it all the same.
     rule: isProduct(rule) ? rule : 'mean',
     minPeers: peers,
-    byzantineShare: Math.min(0.4999, Math.ceil((10_000 * byzantine) / peers) / 10_000),
+    byzantineShare: shareOf(options) / 10_000,
     gatherMaxSeconds: defaults.gatherMaxSeconds + (DELAYS_GATHERED * delay) / 1000,
     testTask: true,
   })

@@ -19,6 +19,8 @@ export interface LabOptions {
   delay: number
   /** A name of the model zoo, or the path of an ONNX model. */
   model: string
+  /** Where it is not what the built-in model is for, or cross-entropy. */
+  loss?: 'cross-entropy' | 'bce'
   /** `mnist`, or what the product loads. */
   data: string
   /** The column or array to predict, where its name does not tell. */
