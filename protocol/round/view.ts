@@ -27,13 +27,18 @@ const assumed = (state: RoundState, config: RoundConfig): number => config.byzan
  * 0 where too few have announced anything; never beyond the last round.
  */
 export function honestRound(state: RoundState, config: RoundConfig): number {
-  const rounds: number[] = []
+  const rank = assumed(state, config)
+  /** The highest so far, falling; members are nearly all in one round, so that few get in. */
+  const highest: number[] = []
   for (const [id, member] of state.members) {
     const round = furthest(member)
-    if (round > 0 && !state.shutOut.has(id)) rounds.push(round)
+    if (round <= (highest[rank] ?? 0) || state.shutOut.has(id)) continue
+    let at = highest.length
+    while (at > 0 && highest[at - 1]! < round) at--
+    highest.splice(at, 0, round)
+    highest.length = Math.min(highest.length, rank + 1)
   }
-  rounds.sort((a, b) => b - a)
-  return Math.min(rounds[assumed(state, config)] ?? 0, config.stop.rounds ?? Number.POSITIVE_INFINITY)
+  return Math.min(highest[rank] ?? 0, config.stop.rounds ?? Number.POSITIVE_INFINITY)
 }
 
 /** True where enough members have announced for `honestRound` to bound the future. */

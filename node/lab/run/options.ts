@@ -28,11 +28,9 @@ export function parseLabOptions(values: Record<string, unknown>): LabOptions {
   parsePartition(options.partition)
   parseTopology(options.topology)
   const { peers, byzantine } = options
-  if (byzantine >= peers) {
-    throw new MurmurError(
-      'bad-argument',
-      `--byzantine cannot be ${byzantine} of ${peers} peers: give at most ${peers - 1}, somebody must be honest.`,
-    )
+  const most = Math.floor(peers / 2)
+  if (byzantine > most) {
+    throw new MurmurError('bad-argument', `--byzantine cannot be ${byzantine} of ${peers} peers: give at most ${most}, half of them.`)
   }
   if (options.attack !== undefined && byzantine === 0) {
     throw new MurmurError('bad-argument', `--attack ${options.attack} needs attackers: give --byzantine of at least 1, or no attack.`)

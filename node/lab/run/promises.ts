@@ -24,7 +24,7 @@ interface View {
 
 /** A share of 1, in basis points; and the largest that a task may say. */
 const WHOLE = 10_000
-const MOST_SHARE = 4999
+const MOST_SHARE = 4900
 
 /** The share of malicious members that the task says, in basis points: the least of which so many of so many follow. */
 export const shareOf = ({ peers, byzantine }: LabOptions): number => Math.min(MOST_SHARE, Math.ceil((WHOLE * byzantine) / peers))
