@@ -38,7 +38,7 @@ export const averaging: Experiment = {
   source:
     'Gaucher, Dieuleveut and Hendrikx, ICML 2025; values read off the figure in the notebook of renaudgaucher/Byzantine-Robust-Gossip, whose code the setting follows (26 honest nodes, 8 links each between the worlds, 5 dimensions)',
   differs:
-    'Other random numbers, float64 in place of float32. What their code does is done here too, where it is not what the paper says: the search of the attackers goes far from the origin, not from the honest result, and both worlds begin about the same point. Where weights add up to just a threshold, float32 decides in their code whether one more neighbour counts; with one fewer, nna breaks down here where theirs does.',
+    'Other random numbers, float64 in place of float32. What their code does is done here too, where it is not what the paper says: the search of the attackers goes far from the origin, not from the honest result, and both worlds begin about the same point. Two seeds in place of six. nna and ios break down about one attacker later here than in the figure; why is not known.',
   unit: 'squared error at the end over at the start',
   digits: -2,
   ceiling: CEILING,
