@@ -84,7 +84,7 @@ export const averaging: Experiment = {
         holds: worst.slice(1).every((most) => most < worst[0]!),
       },
       {
-        what: 'Beyond its range cs+ stands still, where the others are carried away without bound.',
+        what: 'Just beyond its range, with 10 and 12 attackers, cs+ stands still: it is not carried away.',
         holds: [10, 12].every((b) => ATTACKS.every((attack) => of(nameOf(attack, 'cs+', b)) < 2)),
       },
     ]
