@@ -17,7 +17,7 @@ export const RECORDS_PROTOCOL = '/murmuration/records/1'
 
 /** How often one random member is asked for records that gossip lost. */
 const EXCHANGE_MILLIS = 30_000
-/** The same at first while a round waits: a lost announcement is the likeliest reason; twice as long after each answer with nothing new. */
+/** The same while a round waits: a lost announcement is the likeliest reason. */
 const STALLED_EXCHANGE_MILLIS = 3000
 /** Members asked at a time: the others are asked once it is known what these had, so that they need not send it again. */
 const ASKED_AT_ONCE = 2
@@ -82,8 +82,6 @@ export function createExchange(parts: PeerParts, { records, take, isStalled }: E
   const useless = new Set<string>()
   const queue = new Map<PeerId, { asked: Promise<void>; settle: () => void }>()
   const asking = new Set<PeerId>()
-  /** How long ago anything new was told, in questions asked while a round waits. */
-  let fruitless = 0
   let cancelNext = () => {}
 
   function digest(record: SignedRecord): string {
@@ -134,10 +132,7 @@ export function createExchange(parts: PeerParts, { records, take, isStalled }: E
       const name = digest(record)
       const isRepeated = told.has(name)
       const taken = isRepeated ? 'known' : take(record, from)
-      if (taken === 'new') {
-        fresh++
-        fruitless = 0
-      }
+      if (taken === 'new') fresh++
       if (isRepeated || (taken !== 'new' && taken !== 'known' && REJECTIONS[taken].fault === 'forwarder')) {
         // It was told that this is held, or is to blame for what it holds: not by mistake. The rest of its page is not looked at.
         if (isRepeated) network.blame(from)
@@ -191,9 +186,7 @@ export function createExchange(parts: PeerParts, { records, take, isStalled }: E
   }
 
   function schedule(): void {
-    fruitless = isStalled() ? fruitless + 1 : 0
-    const pause = fruitless === 0 ? EXCHANGE_MILLIS : Math.min(EXCHANGE_MILLIS, STALLED_EXCHANGE_MILLIS * 2 ** (fruitless - 1))
-    cancelNext = clock.after(pause, () => {
+    cancelNext = clock.after(isStalled() ? STALLED_EXCHANGE_MILLIS : EXCHANGE_MILLIS, () => {
       const peers = network.peers()
       const [high = 0, low = 0] = random.bytes(2)
       const pick = peers[(256 * high + low) % Math.max(1, peers.length)]
