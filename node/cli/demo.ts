@@ -10,6 +10,7 @@ import { type DemoOptions, demoOptions } from './demo-flags.ts'
 import { type NetworkPlan, type NetworkResult, runNetwork } from './demo-network.ts'
 import { createView } from './demo-view.ts'
 import { mean, megabytes, percent, seconds } from './format.ts'
+import { INTERRUPTED } from './interruptible.ts'
 
 /** Validation accuracy at which the network stops: its median over peers sits a little above the test accuracy. */
 const TARGET = 0.985
@@ -71,7 +72,7 @@ export async function demo(given: Record<string, unknown>): Promise<void> {
     report(chosen, attack.text, rule, defended, undefended, model, (performance.now() - began) / 1000)
   } catch (error) {
     if (!isMurmurError(error, 'cancelled')) throw error
-    process.exitCode = 130
+    process.exitCode = INTERRUPTED
     out.write(
       `Stopped. The peers' directories are under ${root}; go on with one of them: npx murmur start ${join(root, 'defended', 'peer-1')}\n`,
     )

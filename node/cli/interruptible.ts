@@ -1,5 +1,8 @@
 // Ctrl-C as an AbortSignal, for commands that have something to finish.
 
+/** The exit code of what Ctrl-C has ended: 128 and the number of SIGINT. */
+export const INTERRUPTED = 130
+
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 /** Milliseconds within which a signal is the same one again: npx passes on what the terminal has sent to all. */
 const ECHO_MILLIS = 1000

@@ -8,9 +8,7 @@ import type { LabOptions, LabResult, RoundRecord } from '../lab/run/types.ts'
 import { makeDirectory } from '../peer/directory.ts'
 import { megabytes, percent, seconds } from './format.ts'
 import { createHeartbeat } from './heartbeat.ts'
-import { interruptible } from './interruptible.ts'
-
-const INTERRUPTED = 130
+import { INTERRUPTED, interruptible } from './interruptible.ts'
 
 interface Given extends Record<string, unknown> {
   out?: string

@@ -16,11 +16,10 @@ import {
   VALUES,
   valueAt,
 } from '../lab/sweep/index.ts'
+import { sibling } from '../sibling.ts'
 import { duration, percent } from './format.ts'
 import { createHeartbeat } from './heartbeat.ts'
-import { interruptible } from './interruptible.ts'
-
-const INTERRUPTED = 130
+import { INTERRUPTED, interruptible } from './interruptible.ts'
 
 interface Given {
   out?: string
@@ -37,7 +36,7 @@ export async function sweepCommand(file: string, { out, jobs = availableParallel
   }
   const heartbeat = createHeartbeat((text) => void (json ? process.stderr : process.stdout).write(`${text}\n`))
   const { signal, done } = interruptible()
-  const engine = new URL(`../lab/run/index${import.meta.filename.slice(-3)}`, import.meta.url)
+  const engine = sibling('../lab/run/index', import.meta.url)
   const pool = createPool(engine, Math.max(1, Math.floor(availableParallelism() / jobs)))
   heartbeat.doing('at the start of the first cells')
   try {

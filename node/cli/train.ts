@@ -16,9 +16,8 @@ import { checkDataSet } from '../train/data-set.ts'
 import { createTrainer } from '../train/trainer.ts'
 import { duration, lossText, mean, metrics, seconds } from './format.ts'
 import { createHeartbeat, type Heartbeat } from './heartbeat.ts'
-import { interruptible } from './interruptible.ts'
+import { INTERRUPTED, interruptible } from './interruptible.ts'
 
-const INTERRUPTED = 130
 const FAILED = 1
 const MIB = 1024 * 1024
 

@@ -11,8 +11,8 @@ import { type Columns, createRounds, type Rounds, spreadOf } from './rounds.ts'
 
 /** Lines of what happened that are kept. */
 const LOG_KEPT = 200
-/** Peers of whom it is kept what was turned away: strangers can have any number of names. */
-const ACCUSED_KEPT = LIMITS.members
+/** Peers of whom each thing is kept: strangers can have any number of names. */
+const PEERS_KEPT = LIMITS.members
 
 export type Input = InputAudit & { author: PeerId; round: number; accuracy?: number }
 
@@ -122,9 +122,17 @@ export function createState(past: Past): Watched {
     return { set: key, value }
   }
 
-  function put<K extends Keyed>(map: K, key: string, value: DashboardState[K][keyof DashboardState[K]]): Change {
-    ;(state[map] as Record<string, unknown>)[key] = value
-    return { put: map, key, value }
+  function put<K extends Keyed>(map: K, key: string, value: DashboardState[K][keyof DashboardState[K]]): Change[] {
+    const entries: Record<string, unknown> = state[map]
+    const keys = Object.hasOwn(entries, key) ? [] : Object.keys(entries)
+    const gone = keys.slice(0, Math.max(0, keys.length + 1 - PEERS_KEPT)).flatMap((oldest) => drop(map, oldest))
+    entries[key] = value
+    return [...gone, { put: map, key, value }]
+  }
+
+  function drop(map: Keyed, key: string): Change[] {
+    delete (state[map] as Record<string, unknown>)[key]
+    return [{ put: map, key, value: undefined }]
   }
 
   function tell(at: number, text: string, kind: LogLine['kind'] = 'plain', round?: number): Change {
@@ -136,11 +144,11 @@ export function createState(past: Past): Watched {
 
   function reject(code: RejectionCode, who: PeerId | undefined, count: number, at: number): Change[] {
     const { count: before = 0 } = state.rejections[code] ?? {}
-    const changes = [put('rejections', code, { count: before + count, lastAt: at })]
+    const changes = put('rejections', code, { count: before + count, lastAt: at })
     if (who === undefined || REJECTIONS[code].fault === 'nobody') return changes
     const known = state.accused[who]
-    if (known === undefined && Object.keys(state.accused).length >= ACCUSED_KEPT) return changes
-    return [...changes, put('accused', who, { ...known, [code]: (known?.[code] ?? 0) + count })]
+    if (known === undefined && Object.keys(state.accused).length >= PEERS_KEPT) return changes
+    return [...changes, ...put('accused', who, { ...known, [code]: (known?.[code] ?? 0) + count })]
   }
 
   function aggregate(event: Extract<PeerEvent, { type: 'aggregated' }>, at: number): Change[] {
@@ -184,7 +192,7 @@ export function createState(past: Past): Watched {
         return aggregate(event, at)
       case 'received': {
         const { author, round, from, bytes } = event
-        return [put('pulled', author, { round, from, bytes })]
+        return put('pulled', author, { round, from, bytes })
       }
       case 'rejected': {
         const who = REJECTIONS[event.code].fault === 'author' ? event.author : event.from
@@ -198,7 +206,7 @@ export function createState(past: Past): Watched {
       case 'equivocation': {
         const { author, round } = event
         const text = `Peer …${author.slice(-8)} signed two different updates for round ${round}: shut out`
-        return [put('equivocations', author, { round, at }), tell(at, text, 'bad', round)]
+        return [...put('equivocations', author, { round, at }), tell(at, text, 'bad', round)]
       }
       case 'traffic':
         return [set('traffic', { received: event.received, sent: event.sent, at })]
@@ -238,15 +246,13 @@ export function createState(past: Past): Watched {
     look({ members, protocols, served }) {
       const changes: Change[] = []
       for (const { seenSecondsAgo: _, ...member } of members) {
-        if (!isSame(state.members[member.peer], member)) changes.push(put('members', member.peer, member))
+        if (!isSame(state.members[member.peer], member)) changes.push(...put('members', member.peer, member))
       }
       const there = new Set(members.map(({ peer }) => peer))
       for (const peer of Object.keys(state.members)) {
-        if (there.has(peer)) continue
-        delete state.members[peer]
-        changes.push({ put: 'members', key: peer, value: undefined })
+        if (!there.has(peer)) changes.push(...drop('members', peer))
       }
-      for (const [peer, bytes] of served) if (state.served[peer] !== bytes) changes.push(put('served', peer, bytes))
+      for (const [peer, bytes] of served) if (state.served[peer] !== bytes) changes.push(...put('served', peer, bytes))
       if (!isSame(state.protocols, protocols)) changes.push(set('protocols', protocols))
       return changes
     },

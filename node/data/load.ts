@@ -11,6 +11,7 @@ import { idxDirectory } from './idx-directory.ts'
 import { imageFolder } from './image-folder.ts'
 import { mnist } from './mnist.ts'
 import { dirichletPartition, iidPartition } from './partition.ts'
+import { allRows } from './rows.ts'
 import { gather } from './sample-memory.ts'
 import { sampleBytes } from './sample-parts.ts'
 import type { DataFormat, DataSchema, DataSet, DataSource, ModelHints, RawSamples, Selection, ShardOptions, Tell } from './spec.ts'
@@ -98,7 +99,7 @@ export async function loadData(spec: string, schema: DataSchema, options: LoadOp
   if (!options.withTest || source.test === undefined) return loaded
   const test = await source.test(schema, options.tell)
   checkSamples(test, schema)
-  return { ...loaded, test: gather(test, allOf(test), schema) }
+  return { ...loaded, test: gather(test, allRows(test.samples), schema) }
 }
 
 async function loadWhole(source: DataSource, schema: DataSchema, options: LoadOptions): Promise<LoadedData> {
@@ -108,7 +109,7 @@ async function loadWhole(source: DataSource, schema: DataSchema, options: LoadOp
   const labels = classLabels(raw, schema)
   const { shard } = options
   const part = shard === undefined ? undefined : shardIndex(shard)
-  const indices = shard === undefined || part === undefined ? allOf(raw) : cut(raw, labels, shard)[part]!
+  const indices = shard === undefined || part === undefined ? allRows(raw.samples) : cut(raw, labels, shard)[part]!
   const { train, validation } = splitValidation(indices, options.validation, `${options.seed} ${part ?? 'all'}`)
   return {
     train: gather(raw, train, schema),
@@ -186,8 +187,6 @@ const cut = (raw: RawSamples, labels: Int32Array | undefined, { of, alpha, seed 
   alpha === Number.POSITIVE_INFINITY || labels === undefined
     ? iidPartition(raw.samples, of, seed)
     : dirichletPartition(labels, of, alpha, seed)
-
-const allOf = ({ samples }: RawSamples): Int32Array => Int32Array.from({ length: samples }, (_, i) => i)
 
 function countClasses(labels: Int32Array, indices: Int32Array, classes: number): number[] {
   const counts = new Array<number>(classes).fill(0)

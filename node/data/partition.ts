@@ -1,6 +1,7 @@
 // Cuts one data set into the private data of several peers: seeded, so that every peer cuts it alike and takes its own part.
 import { MurmurError } from '../../protocol/errors.ts'
 import { createPrng, type Prng } from '../../protocol/prng.ts'
+import { allRows } from './rows.ts'
 
 /** Samples that every part gets, where there are enough for four times as many. */
 const MIN_SAMPLES = 100
@@ -33,7 +34,7 @@ export function dirichletPartition(labels: Int32Array, shards: number, alpha: nu
 /** Equal parts (sizes differ by at most one) drawn at random. @throws bad-argument, data-invalid */
 export function iidPartition(samples: number, shards: number, seed: number | string): Int32Array[] {
   checkShards(samples, shards)
-  const order = createPrng(`${seed} iid`).shuffle(Int32Array.from({ length: samples }, (_, i) => i))
+  const order = createPrng(`${seed} iid`).shuffle(allRows(samples))
   const cut = (shard: number) => Math.floor((samples * shard) / shards)
   return Array.from({ length: shards }, (_, shard) => order.slice(cut(shard), cut(shard + 1)).sort())
 }

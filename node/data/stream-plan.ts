@@ -3,6 +3,7 @@
 import { MurmurError } from '../../protocol/errors.ts'
 import { createPrng } from '../../protocol/prng.ts'
 import { iidPartition } from './partition.ts'
+import { allRows } from './rows.ts'
 
 /** Samples from `begin` up to `end`. */
 export interface Piece {
@@ -41,7 +42,7 @@ export function planStream(samples: number, bytes: number, options: PlanOptions)
   const { part, of, seed, splitSeed } = options
   const blockSamples = Math.max(1, Math.min(Math.floor(BLOCK_BYTES / bytes), Math.floor(samples / MIN_BLOCKS)))
   const blocks = Math.ceil(samples / blockSamples)
-  const own = of === 1 ? Int32Array.from({ length: blocks }, (_, i) => i) : iidPartition(blocks, of, `${seed} blocks`)[part]!
+  const own = of === 1 ? allRows(blocks) : iidPartition(blocks, of, `${seed} blocks`)[part]!
   const blockOf = (block: number): Piece => ({ begin: block * blockSamples, end: Math.min(samples, (block + 1) * blockSamples) })
   const total = own.reduce((sum, block) => sum + sizeOf(blockOf(block)), 0)
   if (total < 2) throw new MurmurError('data-invalid', `The data has ${total} samples for this peer; at least 2 are needed.`)

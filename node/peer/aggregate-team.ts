@@ -1,7 +1,6 @@
 // Threads that aggregate together: whoever calls does its own part of each job and waits for the others, so never the main thread.
 // Which part is next, and how many are done, stands in the kernels' shared memory.
 import { availableParallelism } from 'node:os'
-import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import {
   CONTROL_AT,
@@ -14,6 +13,7 @@ import {
   type Team,
 } from '../../protocol/aggregation/kernels/index.ts'
 import { MurmurError } from '../../protocol/errors.ts'
+import { sibling } from '../sibling.ts'
 import type { HelperMessage } from './aggregate-helper.ts'
 import type { Source } from './aggregate-source.ts'
 
@@ -45,7 +45,7 @@ export function createTeam(threads = Math.min(MOST_THREADS, availableParallelism
   }
 
   function start(): void {
-    const url = new URL(`./aggregate-helper${extname(import.meta.url)}`, import.meta.url)
+    const url = sibling('./aggregate-helper', import.meta.url)
     helpers = Array.from({ length: threads - 1 }, (_, i) => {
       const worker = new Worker(url, { workerData: { thread: i + 1 } })
       // What it leaves undone is noticed by whoever waits for it.

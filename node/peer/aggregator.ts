@@ -1,10 +1,10 @@
 // The aggregator: hands payloads to a worker thread that decodes, gates and aggregates them, so that this thread only talks.
-import { extname } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { MurmurError } from '../../protocol/errors.ts'
 import type { Aggregator } from '../ports.ts'
 import { createSharedMemory, type SharedMemory } from '../shared-memory.ts'
+import { sibling } from '../sibling.ts'
 import { callWorker, type WorkerClient } from '../worker-rpc.ts'
 import type { AggregateHandlers } from './aggregate-worker.ts'
 import { systemClock } from './clock.ts'
@@ -19,8 +19,7 @@ export function createAggregator(): Aggregator {
   function client(): WorkerClient<AggregateHandlers> {
     if (worker !== undefined) return worker
     if (stopped) throw new MurmurError('worker-failed', 'The aggregator was stopped before it was asked.')
-    // The same extension as this file has: .ts in a clone, .js in the published package.
-    worker = callWorker(new Worker(new URL(`./aggregate-worker${extname(import.meta.url)}`, import.meta.url)))
+    worker = callWorker(new Worker(sibling('./aggregate-worker', import.meta.url)))
     return worker
   }
 

@@ -7,7 +7,7 @@ import { NO_PROOF } from '../../protocol/join.ts'
 import type { PayloadRef } from '../../protocol/payload.ts'
 import type { Task } from '../../protocol/task.ts'
 import { aboutOf } from '../dashboard/about.ts'
-import type { Dashboard } from '../dashboard/dashboard.ts'
+import { countServed, exportName, openDashboard } from '../dashboard/open.ts'
 import type { PeerEvent } from '../events.ts'
 import { createLibp2pNetwork } from '../host/libp2p-network.ts'
 import { createPayloadExchange } from '../host/payload-exchange.ts'
@@ -86,7 +86,7 @@ export async function launch(given: LaunchOptions): Promise<Running> {
     const dashboard = await openDashboard(dir, local, tell)
     undo.push(async () => dashboard?.stop())
     if (dashboard !== undefined) told.subscribe(dashboard.note)
-    const served = new Map<PeerId, number>()
+    const { served, onServed } = countServed()
     const identity = await loadOrCreateIdentity(dir)
     const { signer } = identity
     const { verify, verifyElsewhere } = createVerifiers()
@@ -126,8 +126,7 @@ export async function launch(given: LaunchOptions): Promise<Running> {
     const stopIntroducing = introduceTo({ network, task, book: members, clock: systemClock, named: reached })
     undo.push(async () => stopIntroducing())
     const exchange = createPayloadExchange({
-      ...{ network, store, task: task.id, hash, clock: systemClock },
-      onServed: (to, bytes) => served.set(to, (served.get(to) ?? 0) + bytes),
+      ...{ network, store, task: task.id, hash, clock: systemClock, onServed },
       onBadChunk(from) {
         network.blame(from)
         const event: PeerEvent = { type: 'rejected', code: 'bad-chunk', from }
@@ -208,7 +207,7 @@ export async function launch(given: LaunchOptions): Promise<Running> {
       connections: () => network.connections().length,
       protocols: () => network.protocols?.() ?? {},
       served,
-      exported: () => ({ name: `${fileName(task.manifest.name)}.onnx`, bytes: model.exported(running.model()) }),
+      exported: () => ({ name: exportName(task.manifest.name), bytes: model.exported(running.model()) }),
     })
     onEvent({ type: 'ready', ...about, round, resumed: !isNew, ...link })
     if (note !== undefined) onProgress(note)
@@ -284,18 +283,6 @@ async function writeModel(dir: string, model: TaskModel, params: Float32Array): 
   await writeDurable(path, model.exported(params))
   return path
 }
-
-/** Code for a page that nobody wants is not loaded. */
-async function openDashboard(dir: string, local: LocalOptions, onWarning: (error: MurmurError) => void): Promise<Dashboard | undefined> {
-  const { dashboard, dashboardPort, metricsPort } = local
-  if (!dashboard && metricsPort === undefined) return undefined
-  const { createDashboard } = await import('../dashboard/dashboard.ts')
-  const ports = { ...(dashboard && { port: dashboardPort }), ...(metricsPort !== undefined && { metricsPort }) }
-  return await createDashboard({ dir, ...ports, wall: systemClock.wall, onWarning })
-}
-
-/** A name that people chose, as one that every file system takes. */
-const fileName = (name: string): string => name.replace(/[^\w.-]+/g, '-').replace(/^[.-]+/, '') || 'model'
 
 /** What only a test task allows. @throws bad-argument elsewhere */
 function checkExperiments({ misbehave, probe }: LocalOptions, task: Task): void {

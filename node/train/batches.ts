@@ -1,6 +1,7 @@
 // The order in which samples are trained on: every one once an epoch, shuffled anew each time, from a seed.
 // It is a function of seed and position alone, so that training can go on anywhere in it.
 import { createPrng } from '../../protocol/prng.ts'
+import { allRows } from '../data/rows.ts'
 
 export interface BatchOptions {
   samples: number
@@ -42,7 +43,7 @@ export function createBatches({ samples, batchSize, seed, shuffle = true, epochs
 
   function orderOf(epoch: number): Int32Array {
     if (epoch !== known) {
-      order = Int32Array.from({ length: samples }, (_, i) => i)
+      order = allRows(samples)
       if (shuffle) createPrng(`${seed} epoch ${epoch}`).shuffle(order)
       known = epoch
     }

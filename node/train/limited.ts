@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { MurmurError } from '../../protocol/errors.ts'
+import { sibling } from '../sibling.ts'
 import { type Failure, reviveError } from '../worker-rpc.ts'
 import type { Job, JobResult, Outcome } from './trial.ts'
 
@@ -39,7 +40,7 @@ export function runLimited<J extends Job>(job: J, options: TrialOptions = {}): P
     signal,
     onWait,
   } = options
-  const entry = new URL(`./trial${import.meta.filename.slice(-3)}`, import.meta.url)
+  const entry = sibling('./trial', import.meta.url)
   const kilobytes = Math.ceil(bytes / 1024)
   const child = spawn('/bin/sh', ['-c', `ulimit -d ${kilobytes} 2>/dev/null; exec "$@"`, 'sh', process.execPath, fileURLToPath(entry)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -8,6 +8,7 @@ import { layoutSize } from '../../protocol/layout.ts'
 import type { DataSet } from '../data/spec.ts'
 import type { Encoded, Trainer } from '../ports.ts'
 import { resting } from '../resting.ts'
+import { sibling } from '../sibling.ts'
 import { callWorker, type WorkerClient } from '../worker-rpc.ts'
 import { copyOf } from './copy.ts'
 import { checkDataSet, type DataSets, SPLITS } from './data-set.ts'
@@ -149,7 +150,7 @@ function createPool(workerData: WorkerOptions, most: number) {
   const waiting: ((member: Member) => void)[] = []
 
   function hire(): Member {
-    const url = new URL(`./worker${import.meta.filename.slice(-3)}`, import.meta.url)
+    const url = sibling('./worker', import.meta.url)
     const member = { client: callWorker<TrainWorkerHandlers>(new Worker(url, { workerData, name: 'trainer' })), busy: true }
     members.push(member)
     return member

@@ -18,5 +18,13 @@ export function meanOf(members: readonly number[], n: number): Float64Array {
   return weights
 }
 
+/** Factors of alpha times the own row and 1 - alpha times the mean of the accepted ones. */
+export function besideOwn(own: number, alpha: number, accepted: readonly number[], n: number): Float64Array {
+  const weights = new Float64Array(n)
+  weights[own]! += alpha
+  for (const i of accepted) weights[i]! += (1 - alpha) / accepted.length
+  return weights
+}
+
 /** n equal factors. */
 export const alike = (n: number): Float64Array => new Float64Array(n).fill(1 / n)

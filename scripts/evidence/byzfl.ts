@@ -3,10 +3,7 @@
 // Usage: node scripts/evidence/byzfl.ts [--again] [--only TEXT]
 import { mean } from '../../node/cli/format.ts'
 import { parseLabAttack } from '../../node/lab/attacks/index.ts'
-import type { Rule } from '../../protocol/aggregation/index.ts'
-import { parseRule } from '../../protocol/aggregation/index.ts'
-import { createKernels, floatsSource, solo } from '../../protocol/aggregation/kernels/index.ts'
-import type { Vector } from '../../protocol/aggregation/matrix.ts'
+import { kernelRule } from '../../node/lab/kernel-rule.ts'
 import { createPrng } from '../../protocol/prng.ts'
 import { type Case, conduct, type Experiment } from './experiment.ts'
 import { modelOf } from './models.ts'
@@ -28,20 +25,7 @@ const ATTACKS = ['sign-flip', 'optimal-ipm', 'optimal-alie'] as const
 const SIMILARITIES = { 'similarity 0.33': 0.33, 'sorted labels': 0 } as const
 type Kind = keyof typeof SIMILARITIES
 
-const kernels = createKernels(solo())
-const parsed = parseRule(RULE)
-
-/** The rule over the kernels: attacks that search for their factor run it twenty times a step. */
-const rule: Pick<Rule, 'run'> = {
-  run({ vectors, ...options }) {
-    // Attackers all send one and the same.
-    const narrow = new Map<Vector, Float32Array>()
-    for (const vector of vectors) if (!narrow.has(vector)) narrow.set(vector, Float32Array.from(vector))
-    const sources = vectors.map((vector) => floatsSource(narrow.get(vector)!))
-    const output = new Float32Array(vectors[0]!.length)
-    return { output, inputs: parsed.apply(kernels.open(sources, output.length), options, output) }
-  },
-}
+const rule = kernelRule(RULE)
 
 async function run(training: Training, data: Mnist, kind: Kind, f: number, attackText: string, seed: number): Promise<number> {
   const attack = parseLabAttack(attackText)

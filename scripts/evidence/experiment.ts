@@ -18,7 +18,8 @@ export interface Claim {
   holds: boolean
 }
 
-export interface Experiment {
+/** What is told of an experiment and of its results alike. */
+interface Described {
   /** Names the script and its file of results. */
   name: string
   title: string
@@ -33,6 +34,9 @@ export interface Experiment {
   /** Values from here on are all the same. */
   ceiling?: number
   seeds: number[]
+}
+
+export interface Experiment extends Described {
   /** Whether what was published and ours are taken for the same; `how` says it in words. */
   alike: { how: string; test(published: number, ours: readonly number[]): boolean }
   cases: Case[]
@@ -48,18 +52,10 @@ export interface Row {
   verdict: string
 }
 
-export interface Results {
+export interface Results extends Described {
   version: 1
-  name: string
-  title: string
-  source: string
-  differs: string
-  unit: string
-  digits: number
-  ceiling?: number
   alike: string
   command: string
-  seeds: number[]
   rows: Row[]
   claims: Claim[]
   /** Of this machine's processor time, for all of it. */

@@ -17,15 +17,8 @@ const MODELS = {
   mlp: (n) => n.linear(n.relu(n.linear(n.flatten(n.input), 'fc1', PIXELS, 128, INIT)), 'fc2', 128, CLASSES, INIT),
   /** Two convolutions 5x5 of so many channels, each with its pool, and layers of so many units: PyTorch's Flower baseline. */
   'lenet-6-16-120-84': (n) => convolutions(n, [6, 16], [120, 84]),
-  /** byzfl's `cnn_mnist`. */
-  'cnn-20-50-500': (n) => convolutions(n, [20, 50], [500]),
-  /** The same with fewer channels and no hidden layer. */
+  /** byzfl's `cnn_mnist` with fewer channels and no hidden layer. */
   'cnn-16-32': (n) => convolutions(n, [16, 32], []),
-  /** ClippedGossip's, without its dropout. */
-  'cnn-32-64-128': (n) => {
-    const x = n.relu(n.conv(n.relu(n.conv(n.input, 'conv1', 1, 32, 3, INIT)), 'conv2', 32, 64, 3, INIT))
-    return dense(n, n.flatten(n.pool(x, 'MaxPool')), 64 * 12 ** 2, [128])
-  },
 } as const satisfies Record<string, Build>
 
 export type ModelName = keyof typeof MODELS

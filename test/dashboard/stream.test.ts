@@ -1,8 +1,10 @@
 // What a page is told: the whole at first, then each change once, also when it comes back; and what a restart remembers.
 import t from 'tap'
+import { countServed } from '../../node/dashboard/open.ts'
 import { ROUNDS_KEPT, spreadOf } from '../../node/dashboard/rounds.ts'
 import { createState, type DashboardState } from '../../node/dashboard/state.ts'
 import { openAudit } from '../../node/store/audit.ts'
+import { LIMITS } from '../../protocol/limits.ts'
 import { dashboard, member, peerName, roundEvents } from './stand-in.ts'
 
 interface Message {
@@ -99,6 +101,30 @@ t.test('members are told when they change, and when they are gone', async (t) =>
     { put: 'members', key: 'a', value: { ...a, round: 2 } },
     { put: 'members', key: 'b', value: undefined },
   ])
+})
+
+t.test('peers that come under ever new names fill no memory: the oldest are let go, here and on the page', async (t) => {
+  const { state, note, look } = createState({ rounds: [], rejections: [], happenings: [] })
+  const { served, onServed } = countServed()
+  const pulled = (i: number) => note({ type: 'received', round: 1, author: peerName(i), bytes: 1, from: [] }, 1)
+  for (let i = 0; i < LIMITS.members; i++) pulled(i)
+  t.strictSame(pulled(LIMITS.members), [
+    { put: 'pulled', key: peerName(0), value: undefined },
+    { put: 'pulled', key: peerName(LIMITS.members), value: { round: 1, from: [], bytes: 1 } },
+  ])
+  t.equal(pulled(1).length, 1, 'one that is known takes nobody else’s place')
+  for (let i = 0; i < LIMITS.members; i++) onServed(peerName(i), 2)
+  onServed(peerName(0), 3)
+  look({ members: [], protocols: {}, served })
+  onServed(peerName(LIMITS.members), 4)
+  look({ members: [], protocols: {}, served })
+  t.equal(served.size, LIMITS.members)
+  t.strictSame(
+    [0, 1, LIMITS.members].map((i) => served.get(peerName(i))),
+    [5, undefined, 4],
+  )
+  t.equal(Object.keys(state.served).length, LIMITS.members)
+  t.equal(Object.keys(state.pulled).length, LIMITS.members)
 })
 
 t.test("rounds are bounded, in order, and spreads are NumPy's percentiles", async (t) => {

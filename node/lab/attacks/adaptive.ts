@@ -21,6 +21,7 @@ const TRIED: readonly BoundAttack[] = [
 ]
 
 export const adaptive: BoundAttack = {
+  againstRule: true,
   forge(known: Knowledge) {
     const harm = harmTo('adaptive', known)
     const tried = TRIED.map(({ forge }) => forge!(known))

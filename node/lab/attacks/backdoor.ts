@@ -3,6 +3,7 @@
 import { MurmurError } from '../../../protocol/errors.ts'
 import { sizeOf } from '../../../protocol/layout.ts'
 import { createPrng } from '../../../protocol/prng.ts'
+import { allRows } from '../../data/rows.ts'
 import { takeRows } from '../../data/sample-memory.ts'
 import type { DataSet } from '../../data/spec.ts'
 import { sharedLike } from './shared-like.ts'
@@ -51,12 +52,12 @@ export function backdoor({ target, size, value, share, scale }: Backdoor) {
       trained!.map((vector) => scaledStep(vector, scale === 'all' ? (honest.length + f) / f : scale, start)),
     poison(data: DataSet, about: AboutData) {
       check(about, data)
-      const order = createPrng(`${about.seed} backdoor`).shuffle(Int32Array.from({ length: data.samples }, (_, i) => i))
+      const order = createPrng(`${about.seed} backdoor`).shuffle(allRows(data.samples))
       return triggered(data, order.subarray(0, Math.round(share * data.samples)), about)
     },
     success(data: DataSet, about: AboutData) {
       check(about, data)
-      const others = Int32Array.from({ length: data.samples }, (_, i) => i).filter((i) => data.y[i] !== target)
+      const others = allRows(data.samples).filter((i) => data.y[i] !== target)
       return triggered(chosenOf(data, others), others.keys(), about)
     },
   } satisfies BoundAttack

@@ -16,7 +16,7 @@ import { gaussian } from './gaussian.ts'
 import { labelFlip } from './label-flip.ts'
 import { foe, ipm, signFlip } from './mean-step.ts'
 import { DIRECTIONS, minMax } from './min-max.ts'
-import { LAB_ATTACKS, LAB_TIMINGS, type LabAttackName } from './names.ts'
+import { LAB_ATTACKS, type LAB_TIMINGS, type LabAttackName } from './names.ts'
 import { optimalAlie, optimalIpm } from './optimal.ts'
 import { spectral } from './spectral.ts'
 import type { BoundAttack, Definition, ForgeOptions, Knowledge } from './types.ts'
@@ -31,6 +31,8 @@ export interface LabAttack extends Pick<BoundAttack, 'poison' | 'success'> {
   readonly text: string
   /** The vectors depend on who receives them. */
   readonly perTarget: boolean
+  /** It is made against the receivers' rule, all receivers being alike. */
+  readonly againstRule: boolean
   /** The round at whose beginning the attackers join; without it they are there from the first. */
   readonly joins?: number
   /** @throws bad-argument; what the rule throws that an optimal attack is against */
@@ -90,6 +92,9 @@ const DEFINITIONS: Record<LabAttackName, Definition> = {
   'free-rider': { takes: ['sent'], build: ({ word }) => freeRider(word('sent', SENT, 'stale')) },
 }
 
+/** What may stand before an attack, and its parameter. */
+const TIMINGS: Record<keyof typeof LAB_TIMINGS, string> = { sleeper: 'rounds', sybil: 'round' }
+
 const isKnown = (name: string): name is LabAttackName => Object.hasOwn(DEFINITIONS, name)
 
 /** @throws bad-argument, task-invalid: what is known, where the text is malformed or names something unknown */
@@ -102,12 +107,13 @@ export function parseLabAttack(text: string): LabAttack {
   }
   const { takes, build } = DEFINITIONS[name]
   const own = named(call, takes)
-  const { forge = sendTrained, poison, success, perTarget = false } = build(given(own))
+  const { forge = sendTrained, poison, success, perTarget = false, againstRule = false } = build(given(own))
   const timing = timingOf(calls.slice(0, -1))
   return {
     name,
     text: [...timing.calls, own].map(callText).join(' | '),
     perTarget,
+    againstRule,
     ...(timing.joins !== undefined && { joins: timing.joins }),
     ...(poison && { poison }),
     ...(success && { success }),
@@ -131,22 +137,22 @@ export function parseLabAttack(text: string): LabAttack {
 }
 
 /** When attackers come, and when they begin. @throws bad-argument, task-invalid */
-function timingOf(before: readonly Call[]): { calls: Call[]; joins?: number; asleep: number } {
-  const timing: ReturnType<typeof timingOf> = { calls: [], asleep: 0 }
+function timingOf(before: readonly Call[]): { calls: Call[]; joins: number | undefined; asleep: number } {
+  const calls: Call[] = []
+  const rounds = new Map<string, number>()
   for (const call of before) {
-    if (!Object.hasOwn(LAB_TIMINGS, call.name)) {
+    if (!Object.hasOwn(TIMINGS, call.name)) {
       throw new MurmurError(
         'bad-argument',
-        `"${call.name}" cannot stand before an attack; what can is: ${Object.keys(LAB_TIMINGS).join(', ')}.`,
+        `"${call.name}" cannot stand before an attack; what can is: ${Object.keys(TIMINGS).join(', ')}.`,
       )
     }
-    const own = named(call, call.name === 'sybil' ? ['round'] : ['rounds'])
-    const { number } = given(own)
-    if (call.name === 'sybil') timing.joins = number('round', 5, { min: 1, whole: true })
-    else timing.asleep = number('rounds', 5, { min: 1, whole: true })
-    timing.calls.push(own)
+    const parameter = TIMINGS[call.name as keyof typeof TIMINGS]
+    const own = named(call, [parameter])
+    calls.push(own)
+    rounds.set(call.name, given(own).number(parameter, 5, { min: 1, whole: true }))
   }
-  return timing
+  return { calls, joins: rounds.get('sybil'), asleep: rounds.get('sleeper') ?? 0 }
 }
 
 const sendTrained = ({ trained }: Knowledge) => trained!.map((vector) => Float64Array.from(vector))

@@ -4,6 +4,7 @@ import type { BoundAttack } from './types.ts'
 import { alike, along, deviationOf, meanOf, scaledStep } from './vectors.ts'
 
 export const optimalIpm = (search: LineSearch): BoundAttack => ({
+  againstRule: true,
   forge(known) {
     const mean = meanOf(known.honest)
     return alike(
@@ -14,6 +15,7 @@ export const optimalIpm = (search: LineSearch): BoundAttack => ({
 })
 
 export const optimalAlie = (search: LineSearch): BoundAttack => ({
+  againstRule: true,
   forge(known) {
     const mean = meanOf(known.honest)
     const deviation = deviationOf(known.honest, mean)

@@ -55,6 +55,8 @@ export interface BoundAttack {
   success?(data: DataSet, about: AboutData): DataSet
   /** The vectors depend on who receives them: what a signed announcement rules out, as two of them are proof. */
   perTarget?: boolean
+  /** Made against the receivers' rule, all receivers being alike. */
+  againstRule?: boolean
 }
 
 export interface Definition {

@@ -1,13 +1,13 @@
 // The attackers of a run, who know everything: they see each honest model of a round before they announce their own, together, and past
 // the protocol. Attacks that tell each receiver something else are handed over past it as well: signed announcements rule them out.
 
-import { parseLabRule, parseRule } from '../../../protocol/aggregation/index.ts'
-import { createKernels, floatsSource, solo } from '../../../protocol/aggregation/kernels/index.ts'
-import type { Rule } from '../../../protocol/aggregation/types.ts'
+import { parseLabRule } from '../../../protocol/aggregation/index.ts'
 import type { PeerId } from '../../../protocol/identity.ts'
 import { LIMITS } from '../../../protocol/limits.ts'
 import { createPrng } from '../../../protocol/prng.ts'
 import { parseLabAttack } from '../attacks/index.ts'
+import { meanOf } from '../attacks/vectors.ts'
+import { kernelRule } from '../kernel-rule.ts'
 import type { VirtualClock } from '../virtual-clock.ts'
 import type { InVirtualTime } from './futures.ts'
 import { isProduct, type Subject } from './subject.ts'
@@ -19,8 +19,6 @@ import type { Workshop } from './workshop.ts'
 const PATIENCE_MILLIS = 1500
 /** Rounds that are remembered. */
 const KEPT = 4
-/** Attacks that are made against the receiver's rule, all receivers being alike. */
-const AGAINST_RULE = new Set(['optimal-ipm', 'optimal-alie', 'adaptive'])
 
 export interface Collusion {
   /** An honest peer begins to train. */
@@ -60,14 +58,14 @@ export function createCollusion(text: string, parts: CollusionParts): Collusion 
   const { options, graph, honest, ids, subject, workshop, clock, later, isAwaited } = parts
   const { byzantine, seed } = options
   const attack = parseLabAttack(text)
-  const rule = kernelRule(options.rule)
+  const rule = isProduct(options.rule) ? kernelRule(options.rule) : parseLabRule(options.rule)
   const { exchanged, manifest } = subject.task
   const numberOf = new Map(ids.map((id, i) => [id, i]))
   const rounds = new Map<number, Known>()
   /** Of each honest peer the newest. */
   const newest = new Map<number, Float32Array>()
   const trainings = Array.from({ length: byzantine }, () => ({ optimizer: new Float32Array(), steps: 0 }))
-  const adjacencies = new Map<string, Float64Array>()
+  let adjacency = { peers: '', weights: new Float64Array() }
 
   function knownOf(round: number): Known {
     const before = rounds.get(round)
@@ -91,7 +89,7 @@ export function createCollusion(text: string, parts: CollusionParts): Collusion 
 
   function startOf(round: number): Float32Array {
     const starts = [...knownOf(round).starts].sort(([a], [b]) => a - b).map(([, start]) => start)
-    return starts.length > 0 ? meanOf(starts) : meanOf(vectorsOf(round).map(([, vector]) => vector))
+    return Float32Array.from(meanOf(starts.length > 0 ? starts : vectorsOf(round).map(([, vector]) => vector)))
   }
 
   async function trainOn(round: number, start: Float32Array): Promise<Float32Array[]> {
@@ -119,10 +117,10 @@ export function createCollusion(text: string, parts: CollusionParts): Collusion 
   async function forge(round: number): Promise<Float32Array[]> {
     const vectors = vectorsOf(round).map(([, vector]) => vector)
     // Those that differ from receiver to receiver are handed over; what is announced beside them matters to nobody.
-    if (attack.perTarget) return [meanOf(vectors)]
+    if (attack.perTarget) return [Float32Array.from(meanOf(vectors))]
     const start = startOf(round)
     const trained = attack.poison === undefined ? undefined : await later(0, trainOn(round, start))
-    const { seen, f } = AGAINST_RULE.has(attack.name) ? oneView(vectors.length) : { seen: vectors.length, f: byzantine }
+    const { seen, f } = attack.againstRule ? oneView(vectors.length) : { seen: vectors.length, f: byzantine }
     const weights = Float64Array.from({ length: vectors.length + f }, (_, i) => (i < seen || i >= vectors.length ? 1 / (seen + f) : 0))
     const forged = attack.forge(vectors, f, { start, rule, weights, round, seed: `${seed} ${round}`, ...(trained && { trained }) })
     return forged.map((vector) => Float32Array.from(vector))
@@ -141,18 +139,16 @@ export function createCollusion(text: string, parts: CollusionParts): Collusion 
   /** Who of the given honest peers pulls from whom. */
   function adjacencyOf(peers: readonly number[]): Float64Array {
     const key = peers.join()
-    const before = adjacencies.get(key)
-    if (before !== undefined) return before
-    const made = new Float64Array(peers.length ** 2)
+    if (adjacency.peers === key) return adjacency.weights
+    const weights = new Float64Array(peers.length ** 2)
     peers.forEach((a, i) => {
       const near = new Set(graph[a])
       peers.forEach((b, j) => {
-        if (near.has(b)) made[i * peers.length + j] = 1 / peers.length
+        if (near.has(b)) weights[i * peers.length + j] = 1 / peers.length
       })
     })
-    adjacencies.clear()
-    adjacencies.set(key, made)
-    return made
+    adjacency = { peers: key, weights }
+    return weights
   }
 
   return {
@@ -202,40 +198,6 @@ export function createCollusion(text: string, parts: CollusionParts): Collusion 
         },
       )
       return new Map(attackers.map((attacker, i) => [ids[attacker]!, Float32Array.from(forged[i]!)]))
-    },
-  }
-}
-
-function meanOf(vectors: readonly Float32Array[]): Float32Array {
-  const sum = new Float64Array(vectors[0]!.length)
-  for (const vector of vectors) for (let c = 0; c < sum.length; c++) sum[c]! += vector[c]!
-  return Float32Array.from(sum, (value) => value / vectors.length)
-}
-
-/** The rule as receivers run it, in float32 and with kernels where it has them: an attack tries it dozens of times a round. */
-function kernelRule(text: string): Pick<Rule, 'run'> {
-  if (!isProduct(text)) return parseLabRule(text)
-  const rule = parseRule(text)
-  const kernels = createKernels(solo())
-  return {
-    run({ vectors, ...options }) {
-      const length = vectors[0]!.length
-      const output = new Float32Array(length)
-      try {
-        return {
-          output,
-          inputs: rule.apply(
-            kernels.open(
-              vectors.map((vector) => floatsSource(Float32Array.from(vector))),
-              length,
-            ),
-            options,
-            output,
-          ),
-        }
-      } finally {
-        kernels.close()
-      }
     },
   }
 }

@@ -8,8 +8,6 @@ import { labOptions } from './schema.ts'
 import { parseTopology } from './topology.ts'
 import type { LabOptions } from './types.ts'
 
-export { labOptions } from './schema.ts'
-
 /** @throws bad-argument, bad-config, task-invalid: one sentence that names the value and what would do */
 export function parseLabOptions(values: Record<string, unknown>): LabOptions {
   const given = Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))

@@ -2,6 +2,7 @@
 import { MurmurError } from '../../../protocol/errors.ts'
 import { createPrng, type Prng } from '../../../protocol/prng.ts'
 import { dirichletPartition, iidPartition } from '../../data/partition.ts'
+import { allRows } from '../../data/rows.ts'
 
 export type Partition =
   | { kind: 'iid' }
@@ -72,10 +73,8 @@ export function cutData({ samples, labels, groups }: Cuttable, partition: Partit
   }
 }
 
-const everyone = (samples: number): Int32Array => Int32Array.from({ length: samples }, (_, i) => i)
-
 /** Samples in the order of their classes; within a class in a random one. */
-function byLabel(labels: Int32Array, prng: Prng, samples = everyone(labels.length)): Int32Array {
+function byLabel(labels: Int32Array, prng: Prng, samples = allRows(labels.length)): Int32Array {
   return prng.shuffle(samples).sort((a, b) => labels[a]! - labels[b]!)
 }
 
@@ -97,7 +96,7 @@ function shards(sorted: Int32Array, parts: number, each: number, prng: Prng): In
 
 /** Sizes from Dirichlet(alpha), at least one sample each; labels alike (Li et al. 2022, arXiv:2102.02079). */
 function quantity(samples: number, parts: number, alpha: number, prng: Prng): Int32Array[] {
-  const order = prng.shuffle(everyone(samples))
+  const order = prng.shuffle(allRows(samples))
   const gammas = Array.from({ length: parts }, () => prng.gamma(alpha))
   const total = gammas.reduce((sum, gamma) => sum + gamma, 0)
   const spare = samples - parts
@@ -113,7 +112,7 @@ function quantity(samples: number, parts: number, alpha: number, prng: Prng): In
 
 /** A share of the samples dealt evenly, the rest in the order of labels (Karimireddy et al. 2020; byzfl's "gamma similarity"). */
 function similarity(labels: Int32Array, parts: number, share: number, prng: Prng): Int32Array[] {
-  const order = prng.shuffle(everyone(labels.length))
+  const order = prng.shuffle(allRows(labels.length))
   const even = Math.round(share * order.length)
   const rest = pieces(byLabel(labels, prng, order.slice(even)), parts)
   return pieces(order.slice(0, even), parts).map((piece, part) => joined([piece, rest[part]!]))

@@ -5,6 +5,7 @@ import { hexOf } from '../../../protocol/task.ts'
 import type { PeerEvent } from '../../events.ts'
 import type { Evaluation } from '../../ports.ts'
 import { sha256 } from '../../sha256.ts'
+import { distance, meanOf } from '../attacks/vectors.ts'
 import type { VirtualClock } from '../virtual-clock.ts'
 import type { Accuracies, LabHooks, LabResult, RoundRecord } from './types.ts'
 import type { VirtualPeer } from './virtual-peer.ts'
@@ -132,7 +133,7 @@ export function createRecorder({ honest, attackers, seed, hasSuccess, clock, wor
       const models = new Map(honest.map((peer, i) => [i, peer.model()]))
       const measured = await measure(chosen(models))
       const { accuracy: meanModelAccuracy = Number.NaN } = await workshop.trainer.evaluate({
-        params: meanOf([...models.values()]),
+        params: Float32Array.from(meanOf([...models.values()])),
         split: 'test',
       })
       return { ...measured, meanModelAccuracy }
@@ -149,27 +150,9 @@ function accuracies(values: readonly number[]): Accuracies {
   return { mean: center, worst: Math.min(...values), best: Math.max(...values), spread }
 }
 
-function sumOf(models: readonly Float32Array[]): Float64Array {
-  const sum = new Float64Array(models[0]!.length)
-  for (const model of models) for (let c = 0; c < sum.length; c++) sum[c]! += model[c]!
-  return sum
-}
-
-const meanOf = (models: readonly Float32Array[]): Float32Array => Float32Array.from(sumOf(models), (value) => value / models.length)
-
 /** Mean distance from the mean, relative to its length. */
 function disagreement(models: readonly Float32Array[]): number {
-  const center = sumOf(models)
-  let length = 0
-  for (let c = 0; c < center.length; c++) {
-    center[c]! /= models.length
-    length += center[c]! ** 2
-  }
-  const distances = models.map((model) => {
-    let sum = 0
-    for (let c = 0; c < center.length; c++) sum += (model[c]! - center[c]!) ** 2
-    return Math.sqrt(sum)
-  })
-  if (length === 0) return 0
-  return mean(distances) / Math.sqrt(length)
+  const center = meanOf(models)
+  const length = Math.sqrt(center.reduce((sum, x) => sum + x ** 2, 0))
+  return length === 0 ? 0 : mean(models.map((model) => distance(model, center))) / length
 }

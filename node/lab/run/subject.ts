@@ -8,6 +8,7 @@ import { openTask, type Task } from '../../../protocol/task.ts'
 import { checkSamples } from '../../data/check-samples.ts'
 import { isTablePath, openTable } from '../../data/duckdb.ts'
 import { openData } from '../../data/load.ts'
+import { allRows, rowsFrom } from '../../data/rows.ts'
 import { gather, sharedSet } from '../../data/sample-memory.ts'
 import type { DataSchema, DataSet, RawSamples, Selection } from '../../data/spec.ts'
 import { splitValidation } from '../../data/split.ts'
@@ -60,7 +61,7 @@ export async function makeSubject(options: LabOptions, honest: number, tell: (te
   const source = await openData(data, selection)
   const raw = await source.train(schema, tell)
   checkSamples(raw, schema)
-  const all = Int32Array.from({ length: raw.samples }, (_, i) => i)
+  const all = allRows(raw.samples)
   const { train: kept, validation: held } = splitValidation(all, source.test === undefined ? TEST_SHARE : 0, `${seed} lab test`)
   const test = source.test === undefined ? gather(raw, held, schema) : await wholeOf(await source.test(schema, tell), schema)
   const honestSet = gather(raw, kept, schema)
@@ -134,11 +135,7 @@ export function isProduct(rule: string): boolean {
 
 async function wholeOf(raw: RawSamples, schema: DataSchema): Promise<DataSet> {
   checkSamples(raw, schema)
-  return gather(
-    raw,
-    Int32Array.from({ length: raw.samples }, (_, i) => i),
-    schema,
-  )
+  return gather(raw, allRows(raw.samples), schema)
 }
 
 const labelsOf = ({ y }: DataSet, { target }: DataSchema): Int32Array | undefined =>
@@ -173,7 +170,7 @@ function joined(sets: readonly DataSet[], schema: DataSchema): DataSet {
 function rowsBehind(begin: number, sets: readonly DataSet[]): Int32Array[] {
   let first = begin
   return sets.map(({ samples }) => {
-    const rows = Int32Array.from({ length: samples }, (_, i) => first + i)
+    const rows = rowsFrom(first, samples)
     first += samples
     return rows
   })

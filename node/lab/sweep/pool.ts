@@ -2,6 +2,7 @@
 // fails its cell alone.
 import { type ChildProcess, fork } from 'node:child_process'
 import { MurmurError } from '../../../protocol/errors.ts'
+import { sibling } from '../../sibling.ts'
 import { reviveError } from '../../worker-rpc.ts'
 import type { Told } from './child.ts'
 import type { RunCell } from './types.ts'
@@ -22,7 +23,7 @@ export function createPool(engine: URL, workers: number): Pool {
   const all = new Map<ChildProcess, Promise<void>>()
 
   const start = (): ChildProcess => {
-    const child = fork(new URL(`./child${import.meta.filename.slice(-3)}`, import.meta.url), [engine.href, String(workers)], {
+    const child = fork(sibling('./child', import.meta.url), [engine.href, String(workers)], {
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
       serialization: 'advanced',
       env: { ...process.env, NODE_OPTIONS: '' },

@@ -1,6 +1,6 @@
 // BALANCE (Fang et al., CCS 2024): others count where they are no farther from the own model than gamma e^(-kappa progress) times its length;
 // the result is alpha times the own model and 1 - alpha times their mean.
-import { rising } from '../order.ts'
+import { besideOwn, rising } from '../order.ts'
 import type { Reducer } from '../stages.ts'
 
 export interface Balance {
@@ -17,16 +17,13 @@ export function balance({ gamma, kappa, alpha, progress, otherwise }: Balance): 
   return {
     minInputs: () => 1,
     reduce(rows, { own, shared }, output) {
-      const n = rows.count
       const squared = rows.distancesFrom(own, shared)
       const within = gamma * Math.exp(-kappa * progress) * Math.sqrt(rows.norms(shared)[own]!)
       const others = rising(squared).filter((i) => i !== own)
       const near = others.filter((i) => Math.sqrt(squared[i]!) <= within)
       const fallback = otherwise === 'nearest' && others.length > 0 ? others.slice(0, 1) : [own]
       const accepted = near.length > 0 ? near : fallback
-      const weights = new Float64Array(n)
-      weights[own]! += alpha
-      for (const i of accepted) weights[i]! += (1 - alpha) / accepted.length
+      const weights = besideOwn(own, alpha, accepted, rows.count)
       rows.combine(weights, output)
       return { weights }
     },
